@@ -1,0 +1,229 @@
+"""Blocks as objects of a bucket in MinIO or S3.
+
+    <prefix>blocks/<2 hex>/<upload>/<attempt>/<number>      one block
+    <prefix>manifests/…                                     documents
+
+Promise  every write carries its SHA-256, which the store checks before it answers and keeps
+Needs    s3:ListBucket: without it S3 answers 403, not 404, for what is not there; an unversioned
+         bucket; a client made with `client_config`, which never retries: one call, one try, so that
+         the errors are true. RetryingBlocks stands around this store
+Errors   refused with a 4xx, or never sent: Unavailable · anything else: Indeterminate if it writes,
+         Unavailable if it reads (a truncated answer too) · 507: NoRoom. Never by message text
+Source   AWS "Checking object integrity"; DESIGN §5; contract: tests/conformance/blocks.py.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from chalicelib.domain.errors import Indeterminate, NoRoom, StoreError, Unavailable
+from chalicelib.domain.filing import check_block, check_document, check_token, fan_out
+from chalicelib.domain.manifest import BlockId, BlockRef
+from chalicelib.ports.blocks import Buffer
+
+PASSES_MAX = 10_000  # of `delete_upload`, 1,000 blocks each: seven times the largest object
+_TAIL = re.compile(r"([^/]+)/(0|[1-9][0-9]*)")
+_FAILED = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError)
+_NEVER_SENT = (
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
+_ABSENT = frozenset({"NoSuchKey"})  # NoSuchBucket is no answer about a block
+
+
+def client_config() -> Config:
+    """How the client of this store is to be configured, for MinIO and S3 alike."""
+    return Config(
+        signature_version="s3v4",
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=32,
+        connect_timeout=3,
+        read_timeout=20,
+        tcp_keepalive=True,
+        # We send SHA-256 ourselves, where the port needs it, and verify blocks by their own hash.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # x-amz-checksum-sha256 is a signed header: hashing the body again to sign it adds nothing.
+        s3={"payload_signing_enabled": False},
+    )
+
+
+class S3Blocks:
+    """The blocks of one site in `bucket`, under `prefix` (empty, or ending in `/`)."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def put(self, block_id: BlockId, body: Buffer) -> None:
+        """File a block."""
+        self._write(self._name(block_id), body)
+
+    def get(self, ref: BlockRef) -> bytes | None:
+        """The block's bytes."""
+        return self._read(self._name(ref.id))
+
+    def link(self, source: BlockId, target: BlockId) -> bool:
+        """The store's own copy."""
+        name, origin = self._name(target), self._name(source)
+        with _asking(writes=True):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=name,
+                    CopySource={"Bucket": self._bucket, "Key": origin},
+                )
+            except ClientError as problem:
+                if _code(problem) in _ABSENT:
+                    return False
+                raise
+        return True
+
+    def delete(self, block_id: BlockId) -> None:
+        """Remove one block."""
+        self._remove(self._name(block_id))
+
+    def delete_upload(self, upload: str) -> None:
+        """Remove by prefix until a listing is empty."""
+        prefix = self._upload_prefix(upload)
+        for _ in range(PASSES_MAX):
+            with _asking(writes=True):
+                page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
+                names = [entry["Key"] for entry in page.get("Contents", [])]
+                if not names:
+                    return
+                self._remove_all(names)
+        raise Indeterminate(f"{prefix} is written to faster than it can be removed")
+
+    def list_upload(self, upload: str) -> Iterator[tuple[BlockId, int]]:
+        """Blocks and sizes, in the order of their names."""
+        prefix = self._upload_prefix(upload)
+        for page in self._pages(Prefix=prefix):
+            for entry in page.get("Contents", []):
+                match = _TAIL.fullmatch(entry["Key"][len(prefix) :])
+                if match is not None:
+                    yield BlockId(upload, match[1], int(match[2])), entry["Size"]
+
+    def uploads(self) -> Iterator[str]:
+        """The names between the fan-out and the attempts: one listed entry per upload."""
+        for outer in self._below(f"{self._prefix}blocks/"):
+            for inner in self._below(outer):
+                yield inner[len(outer) : -1]
+
+    def put_document(self, name: str, body: bytes) -> None:
+        """Write a document."""
+        self._write(self._prefix + check_document(name), body)
+
+    def get_document(self, name: str) -> bytes | None:
+        """Read a document."""
+        return self._read(self._prefix + check_document(name))
+
+    def delete_document(self, name: str) -> None:
+        """Remove a document."""
+        self._remove(self._prefix + check_document(name))
+
+    def _upload_prefix(self, upload: str) -> str:
+        return f"{self._prefix}blocks/{fan_out(upload)}/{check_token(upload)}/"
+
+    def _name(self, block_id: BlockId) -> str:
+        check_block(block_id)
+        return f"{self._upload_prefix(block_id.upload)}{block_id.attempt}/{block_id.number}"
+
+    def _write(self, name: str, body: Buffer) -> None:
+        digest = b64encode(sha256(body).digest()).decode()
+        # botocore takes no memoryview, and sends `Expect: 100-continue`, a round trip, for a stream.
+        sent = body if isinstance(body, bytes) else bytes(body)
+        with _asking(writes=True):
+            self._client.put_object(Bucket=self._bucket, Key=name, Body=sent, ChecksumSHA256=digest)
+
+    def _read(self, name: str) -> bytes | None:
+        with _asking(writes=False):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=name)
+            except ClientError as problem:
+                if _code(problem) in _ABSENT:
+                    return None
+                raise
+            with answer["Body"] as stream:
+                body: bytes = stream.read()
+        if len(body) != answer["ContentLength"]:
+            raise Unavailable(f"{len(body)} of {answer['ContentLength']} bytes of {name} came")
+        return body
+
+    def _remove(self, name: str) -> None:
+        with _asking(writes=True):
+            self._client.delete_object(Bucket=self._bucket, Key=name)
+
+    def _remove_all(self, names: list[str]) -> None:
+        """At most 1,000 of them; the answer is 200 whatever became of each."""
+        answer = self._client.delete_objects(
+            Bucket=self._bucket,
+            Delete={"Objects": [{"Key": name} for name in names], "Quiet": True},
+        )
+        failed = [e for e in answer.get("Errors", []) if e.get("Code") not in _ABSENT]
+        if failed:
+            first = failed[0]
+            raise Indeterminate(
+                f"{len(failed)} of {len(names)} not removed: {first.get('Key')} {first.get('Code')}"
+            )
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            for entry in page.get("CommonPrefixes", []):
+                yield entry["Prefix"]
+
+    def _pages(self, **question: str) -> Iterator[dict[str, Any]]:
+        more: dict[str, str] = {}
+        while True:
+            with _asking(writes=False):
+                page = self._client.list_objects_v2(Bucket=self._bucket, **question, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+@contextmanager
+def _asking(writes: bool) -> Iterator[None]:
+    try:
+        yield
+    except _FAILED as problem:
+        raise _named(problem, writes) from problem
+
+
+def _named(problem: Exception, writes: bool) -> StoreError:
+    """The error of ours that says what is known about the effect."""
+    told = f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, ClientError):
+        status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status == 507:  # MinIO's disks are full
+            return NoRoom(told)
+        if 400 <= status < 500:
+            return Unavailable(told)
+    elif isinstance(problem, _NEVER_SENT):
+        return Unavailable(told)
+    return Indeterminate(told) if writes else Unavailable(told)
+
+
+def _code(problem: ClientError) -> str:
+    return str(problem.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,1 @@
+"""Pure values and laws: standard library only, no I/O, no clock, no randomness."""

@@ -1,0 +1,55 @@
+"""Users and buckets: the records whose names must be unique over all sites.
+
+A bucket *is* its id; its name only points at it, so a deleted and re-created bucket never shows old
+records. `stamp` orders updates of one user or bucket; `epoch` is the primary's when it decided.
+Times are ms since 1970 UTC.
+Source  DESIGN §5 "Users and buckets"; Riak CS `moss_user` (research/riakcs.md §3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.domain.stamp import Stamp
+
+
+class BucketState(StrEnum):
+    """open → closing → deleted; closing → open when a site turned out not to be empty."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket: `home` is the site that made it; `sites` names who may hold it ("*" for everybody)."""
+
+    id: str
+    name: str
+    owner: str
+    created_ms: int
+    stamp: Stamp
+    region: str = ""
+    state: BucketState = BucketState.OPEN
+    home: str = ""
+    sites: tuple[str, ...] = ("*",)
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user: `secret` is the site's own wrapping of the secret key, never replicated as it is."""
+
+    id: str
+    access_key: str
+    name: str
+    email: str
+    created_ms: int
+    stamp: Stamp
+    secret_stamp: Stamp
+    secret: bytes
+    enabled: bool = True
+    admin: bool = False
+    epoch: int = 0

@@ -1,0 +1,50 @@
+"""What can go wrong below the S3 protocol, sorted by what the caller must do.
+
+    StoreError
+    ├── Determinate            it did NOT happen: safe to try again, or to tell the client so
+    │   ├── Conflict           a compare-and-set found another value: read again, decide again
+    │   ├── Unavailable        the store or the peer refused before doing anything
+    │   └── NoRoom             below the free-space floor: reads and deletes still work
+    ├── Indeterminate          it MAY have happened: read back and find out, never guess
+    ├── Corrupt                stored bytes do not match their hash
+    ├── Missing                bytes a record names are not here and no peer could give them
+    └── Refused                a peer or a law says no; trying again will not help
+
+Source  Materialize persist's Determinate/Indeterminate split (research/models.md §1).
+"""
+
+
+class StoreError(Exception):
+    """Base of everything the ports may raise."""
+
+
+class Determinate(StoreError):
+    """It definitely did not happen."""
+
+
+class Conflict(Determinate):
+    """A compare-and-set found another value than expected."""
+
+
+class Unavailable(Determinate):
+    """The store or peer could not be asked; nothing happened."""
+
+
+class NoRoom(Determinate):
+    """The store is below its free-space floor."""
+
+
+class Indeterminate(StoreError):
+    """The call may have taken effect; the answer was lost."""
+
+
+class Corrupt(StoreError):
+    """Stored bytes do not match their hash or their version marker."""
+
+
+class Missing(StoreError):
+    """A block is not here and nobody who could be asked gave it."""
+
+
+class Refused(StoreError):
+    """Final no: a law, a policy or a peer forbids it."""

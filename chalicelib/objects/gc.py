@@ -1,0 +1,168 @@
+"""GC: blocks go only after leeway, after a second look at their upload and at every record of its key.
+
+    due row ─ open        still open after leeway: close it
+            ─ superseded  no record names the upload and every sink has what superseded it: close it
+            ─ parts       drop the attempts that Complete did not name
+            ─ closing     nobody can be filing into it any more: delete blocks, then rows
+    a bucket that stayed `closing` because its DeleteBucket died: open it again
+
+In      owed: the (bucket id, key hash) pairs some enabled link has not confirmed, or None when that
+        cannot be told; then nothing superseded is touched (law *gc*: never on a partial view)
+Out     Report of what was done and what was held, with the reasons
+Source  DESIGN §5 "GC"; the race it must not repeat: research/riakcs.md §1.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+from chalicelib.domain import codec
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.manifest import BlockId
+from chalicelib.domain.upload import Upload, UploadState
+from chalicelib.objects import due, multipart, rows, uploads
+from chalicelib.objects.due import Due
+from chalicelib.ports.metadata import Check, Delete, RowId, Table, Write, expected
+from chalicelib.ports.site import Site
+
+_PAGE = 200
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run did: counts of uploads; `held` counts what a sink still needs, `lost` what it lost."""
+
+    closed: int = 0
+    collected: int = 0
+    blocks: int = 0
+    held: int = 0
+    lost: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def run(site: Site, owed: Set[tuple[str, str]] | None, *, now_ms: int | None = None) -> Report:
+    """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then."""
+    report = Report()
+    until = site.clock.now_ms() if now_ms is None else now_ms
+    for shard in range(site.metadata.shards):
+        pk = rows.due_pk(shard)
+        start, after = b"", False
+        while True:
+            end = (until + 1).to_bytes(6)
+            page = site.metadata.scan(Table.UPLOADS, pk, start=start, after=after, end=end, limit=_PAGE)
+            for sk, form in page:
+                _look(site, RowId(Table.UPLOADS, pk, sk), form, owed, report)
+            if len(page) < _PAGE:
+                break
+            start, after = page[-1][0], True
+    return report
+
+
+def _look(site: Site, row: RowId, form: bytes, owed: Set[tuple[str, str]] | None, report: Report) -> None:
+    entry = due.decode(form)
+    upload = uploads.load(site, entry.upload)
+    if upload is None:
+        site.metadata.transact([Delete(row)])
+        return
+    done = _WHAT[entry.reason](site, entry, upload, owed, report)
+    if done:
+        site.metadata.transact([Delete(row)])
+
+
+def _open(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
+    if upload.state is UploadState.OPEN and uploads.close(site, upload):
+        report.closed += 1
+        site.blocks.delete_upload(upload.id)
+    return True
+
+
+def _superseded(
+    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
+) -> bool:
+    if upload.state is UploadState.CLOSING:
+        return True
+    head_row = rows.head(entry.bucket_id, entry.key_hash)
+    head_form = site.metadata.get([head_row])[0]
+    if head_form is None:
+        report.problems.append(f"upload {upload.id}: its key has no head; kept")
+        return False
+    if codec.decode_record(head_form).upload == upload.id:
+        report.kept += 1
+        return True
+    if owed is None:
+        report.held += 1
+        return False
+    if (entry.bucket_id, entry.key_hash) in owed:
+        if site.clock.now_ms() - entry.since_ms < site.rules.gc_hold_ms:
+            report.held += 1
+            return False
+        report.lost += 1
+        site.log.event("gc_hold_ended", bucket=entry.bucket_id, key_hash=entry.key_hash)
+    # The head is checked in the same transaction: a record that comes to name the upload again
+    # between our look and the close would otherwise lose its blocks.
+    if not uploads.close(site, upload, Check(head_row, expected(head_form))):
+        return False
+    report.closed += 1
+    report.blocks += sum(1 for _ in site.blocks.list_upload(upload.id))
+    site.blocks.delete_upload(upload.id)
+    return True
+
+
+def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
+    if upload.state is not UploadState.COMMITTED:
+        return True
+    named = set(upload.committed_parts)
+    writes: list[Write] = []
+    for attempt in multipart.attempts(site, upload.id):
+        part = attempt.part
+        if (part.number, part.attempt) not in named:
+            report.blocks += len(part.blocks)
+            for number in range(len(part.blocks)):
+                site.blocks.delete(BlockId(upload.id, part.attempt, number))
+        writes.append(Delete(rows.attempt(upload.id, part.number, part.attempt)))
+    _in_batches(site, writes)
+    return True
+
+
+def _closing(
+    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
+) -> bool:
+    if upload.state is not UploadState.CLOSING:
+        return True
+    site.blocks.delete_upload(upload.id)
+    writes: list[Write] = [
+        Delete(rows.attempt(upload.id, a.part.number, a.part.attempt))
+        for a in multipart.attempts(site, upload.id)
+    ]
+    _in_batches(site, writes)
+    try:
+        site.metadata.transact([Delete(rows.upload(upload.id))])
+    except Conflict:
+        return False
+    report.collected += 1
+    return True
+
+
+_WHAT = {
+    due.OPEN: _open,
+    due.SUPERSEDED: _superseded,
+    due.PARTS: _parts,
+    due.CLOSING: _closing,
+}
+
+
+def _in_batches(site: Site, writes: list[Write]) -> None:
+    size = min(site.metadata.items_max, 100)
+    for at in range(0, len(writes), size):
+        site.metadata.transact(writes[at : at + size])
+
+
+def orphans(site: Site) -> list[str]:
+    """Uploads that have blocks here but no row: what no GC entry will ever find. Always empty, or a bug."""
+    return [
+        upload
+        for upload in sorted(site.blocks.uploads())
+        if site.metadata.get([rows.upload(upload)])[0] is None
+    ]

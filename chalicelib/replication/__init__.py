@@ -1,0 +1,1 @@
+"""The multi-datacenter half: policy, links, realtime, sink, fullsync, proxy_get, names, status."""

@@ -1,0 +1,189 @@
+"""The door for other sites: a signed request in, one verb of `Sink`, an answer out.
+
+In      path "/causeway/peer/<verb>", headers, the whole body (at most wire.FRAME_BYTES_MAX)
+Out     (HTTP status, frame). An error is a frame {"error": class name, "message": …}
+Order   who signed it → which verb → its arguments; a request that is not signed learns nothing
+Source  DESIGN §5 "Links"; law *one door*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalicelib.domain import wire
+from chalicelib.domain.errors import (
+    Conflict,
+    Corrupt,
+    Indeterminate,
+    Missing,
+    NoRoom,
+    Refused,
+    StoreError,
+    Unavailable,
+)
+from chalicelib.domain.manifest import Block, BlockId, BlockRef
+from chalicelib.ports.peers import Delivery
+from chalicelib.ports.site import Site
+from chalicelib.replication.links import Link, LinkBook
+from chalicelib.replication.sink import Sink
+
+Answer = tuple[dict[str, Any], list[bytes]]
+Verb = Callable[[Sink, dict[str, Any], list[bytes]], Answer]
+PREFIXES_MAX = 256
+INCOMPLETE_MAX = 1000
+ASKED_MAX = 64  # sites a block request may name: more than any sensible topology has
+
+_STATUS: dict[type[StoreError], int] = {
+    Refused: 403,
+    Corrupt: 400,
+    Conflict: 409,
+    NoRoom: 507,
+    Missing: 404,
+    Unavailable: 503,
+    Indeterminate: 503,
+}
+
+
+def _hello(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    hello = sink.hello()
+    plain = {name: getattr(hello, name) for name in hello.__slots__ if name != "public_key"}
+    return plain, [hello.public_key]
+
+
+def _apply(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    deliveries = [
+        Delivery(str(kind), blob, tuple(str(site) for site in has))
+        for (kind, has), blob in zip(header["deliveries"], blobs, strict=True)
+    ]
+    return {"answers": [[a.outcome, a.reason] for a in sink.apply(deliveries)]}, []
+
+
+def _wanted(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    found = sink.wanted(str(header["bucket_id"]), str(header["key_hash"]))
+    return {"wanted": [[b.upload, b.attempt, b.number] for b in found]}, []
+
+
+def _ref(header: dict[str, Any], blobs: list[bytes]) -> BlockRef:
+    upload, attempt, number = header["id"]
+    block_id = BlockId(str(upload), str(attempt), int(number))
+    return BlockRef(block_id, Block(int(header["size"]), blobs[0], blobs[1]), str(header["origin"]))
+
+
+def _put_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    sink.put_block(_ref(header, blobs), blobs[2])
+    return {}, []
+
+
+def _get_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    asked = tuple(str(site) for site in header["asked"])
+    if len(asked) > ASKED_MAX:
+        raise Refused("too many sites were asked already")
+    body = sink.get_block(_ref(header, blobs), asked)
+    return {"found": body is not None}, [body] if body is not None else []
+
+
+def _tree(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    prefixes = [str(prefix) for prefix in header["prefixes"]]
+    if len(prefixes) > PREFIXES_MAX:
+        raise Refused(f"at most {PREFIXES_MAX} nodes at a time")
+    nodes = sink.tree(str(header["bucket_id"]), prefixes)
+    return {"nodes": [[node.keys, f"{node.digest:x}"] for node in nodes]}, []
+
+
+def _entries(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    found = sink.entries(str(header["bucket_id"]), str(header["prefix"]))
+    return {}, [b"".join(bytes.fromhex(key) + digest for key, digest in found)]
+
+
+def _incomplete(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    limit = min(int(header["limit"]), INCOMPLETE_MAX)
+    return {"records": sink.incomplete(str(header["after"]), limit)}, []
+
+
+def _accounts(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    return {"stamps": sink.accounts()}, []
+
+
+def _decide(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    decided = sink.decide(str(header["verb"]), dict(header["arguments"]), str(header["key"]))
+    form = decided.pop("form", b"")
+    return decided, [form]
+
+
+def _bucket_empty(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    return {"empty": sink.bucket_empty(str(header["bucket_id"]))}, []
+
+
+VERBS: dict[str, Verb] = {
+    "hello": _hello,
+    "apply": _apply,
+    "wanted": _wanted,
+    "put_block": _put_block,
+    "get_block": _get_block,
+    "tree": _tree,
+    "entries": _entries,
+    "incomplete": _incomplete,
+    "accounts": _accounts,
+    "decide": _decide,
+    "bucket_empty": _bucket_empty,
+}
+
+
+class PeerDoor:
+    """Lets linked sites in, and nobody else."""
+
+    def __init__(self, site: Site, links: LinkBook, sink_of: Callable[[Link], Sink]) -> None:
+        self._site = site
+        self._links = links
+        self._sink_of = sink_of
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Answer one request; `headers` by lower-case name."""
+        try:
+            link = self._who(method, path, headers, body)
+            verb = VERBS.get(path.removeprefix(wire.PATH))
+            if verb is None or method != "POST":
+                raise Refused("no such verb")
+            header, blobs = wire.unpack(body)
+            return 200, wire.pack(*verb(self._sink_of(link), header, blobs))
+        except StoreError as problem:
+            return self._problem(problem)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+            return self._problem(Corrupt(f"bad arguments: {type(problem).__name__}"))
+
+    def _problem(self, problem: StoreError) -> tuple[int, bytes]:
+        kind = next(k for k in type(problem).__mro__ if k in _STATUS or k is StoreError)
+        name = kind.__name__ if kind in _STATUS else "Unavailable"
+        return _STATUS.get(kind, 503), wire.pack({"error": name, "message": str(problem)})
+
+    def _who(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Link:
+        source = headers.get(wire.FROM, "")
+        link = self._links.read().by_site.get(source)
+        # An unknown site is checked against a secret nobody has, so that time does not tell.
+        secret = self._secret(link) if link is not None else self._site.ids.token(32)
+        time_text = headers.get(wire.TIME, "")
+        time_ms = int(time_text) if time_text.isascii() and time_text.isdigit() else 0
+        expected = wire.signature(
+            secret,
+            method=method,
+            path=path,
+            source=source,
+            target=self._site.id,
+            time_ms=time_ms,
+            body=body,
+        )
+        good = wire.same(expected, headers.get(wire.SIGNATURE, ""))
+        if not good or link is None or headers.get(wire.TO) != self._site.id:
+            raise Refused("the link's signature does not match; `causeway connect` sets it up anew")
+        if abs(self._site.clock.now_ms() - time_ms) > wire.WINDOW_MS:
+            raise Refused(f"the clocks of {source} and {self._site.id} are more than 5 minutes apart")
+        return link
+
+    def _secret(self, link: Link) -> str:
+        return self._site.vault.unwrap(link.secret, link_context(link.site))
+
+
+def link_context(site: str) -> str:
+    """What a link's wrapped secret is bound to."""
+    return f"link/{site}"

@@ -1,0 +1,172 @@
+"""Links: who this site streams to and fetches from, in one row, read by every writer.
+
+    site table  "site" / "links"    {epoch, links: {peer: Link}}
+                "site" / "record"   {site, incarnation, primary, epoch}: who this site is
+
+Link     one other site. `sink`: we stream to it. `source`: it streams to us, and we may fetch from it.
+         `enabled`: what is committed is owed to it (Riak CS `realtime enable`).
+         `started`: what is owed is sent (`realtime start`); stopping keeps the outbox.
+         `backfilling`: enabled, but no fullsync begun after that has ended yet.
+         `proxy_get`: it may fetch blocks from us.
+Errors   Conflict when two people change links at once; LinkUnknown for a peer that is not there
+Source   DESIGN §5 "Links have epochs"; riak-repl commands (research/riakcs.md §1.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from chalicelib.domain import codec
+from chalicelib.domain.errors import Conflict, Refused
+from chalicelib.ports.metadata import ABSENT, Metadata, Put, RowId, Table, expected
+from chalicelib.ports.system import Clock
+
+LINKS = RowId(Table.SITE, "site", b"links")
+RECORD = RowId(Table.SITE, "site", b"record")
+FULLSYNC_INTERVAL_MS = 6 * 3600 * 1000  # Riak CS's documented default of 360 minutes
+REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
+_TRIES = 20
+
+
+class LinkUnknown(Refused):
+    """There is no link to that site; `causeway connections` lists those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One other site, as this site's operator set it up. `secret` is wrapped by this site's vault."""
+
+    site: str
+    endpoint: str
+    secret: bytes
+    public_key: bytes
+    incarnation: str
+    ca_file: str = ""
+    sink: bool = False
+    source: bool = False
+    enabled: bool = False
+    started: bool = False
+    backfilling: bool = False
+    proxy_get: bool = False
+    fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
+    tables: str = ""  # how to reach the sink's tables directly, or "" for its HTTP API
+    enabled_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """All links of a site at one epoch."""
+
+    epoch: int
+    by_site: dict[str, Link]
+
+    def sinks(self) -> list[Link]:
+        """Those a commit is owed to."""
+        return [link for link in self.by_site.values() if link.sink and link.enabled]
+
+    def get(self, site: str) -> Link:
+        """The link to `site`."""
+        if site not in self.by_site:
+            raise LinkUnknown(f"no link to site {site!r}; `causeway connections` lists them")
+        return self.by_site[site]
+
+
+NO_LINKS = Links(0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """Who a site is. A restored or re-created site is a new incarnation."""
+
+    site: str
+    incarnation: str
+    primary: str
+    epoch: int = 1
+
+
+def encode(links: Links) -> bytes:
+    """The stored form of all links."""
+    plain = {
+        site: {**asdict(link), "secret": link.secret.hex(), "public_key": link.public_key.hex()}
+        for site, link in links.by_site.items()
+    }
+    return codec.encode_document({"epoch": links.epoch, "links": plain})
+
+
+def decode(form: bytes | None) -> Links:
+    """The links a row holds."""
+    if form is None:
+        return NO_LINKS
+    fields = codec.decode_document(form)
+    return Links(fields["epoch"], {site: _link(plain) for site, plain in fields["links"].items()})
+
+
+def _link(plain: dict[str, Any]) -> Link:
+    plain["secret"] = bytes.fromhex(plain["secret"])
+    plain["public_key"] = bytes.fromhex(plain["public_key"])
+    return Link(**plain)
+
+
+class LinkBook:
+    """Reads links, keeping them for `keep_ms`, and changes them by compare-and-set."""
+
+    def __init__(self, metadata: Metadata, clock: Clock, keep_ms: int = 0) -> None:
+        self._metadata = metadata
+        self._clock = clock
+        self._keep_ms = min(keep_ms, REREAD_MS)
+        self._known = NO_LINKS
+        self._read_ms: int | None = None
+
+    def read(self) -> Links:
+        """The links, at most `keep_ms` old."""
+        now_ms = self._clock.now_ms()
+        if self._read_ms is None or not 0 <= now_ms - self._read_ms < self._keep_ms:
+            self._known = decode(self._metadata.get([LINKS])[0])
+            self._read_ms = now_ms
+        return self._known
+
+    def change(self, to: Callable[[dict[str, Link]], None]) -> Links:
+        """Let `to` change the links in place; the epoch grows."""
+        for _ in range(_TRIES):
+            form = self._metadata.get([LINKS])[0]
+            links = decode(form)
+            by_site = dict(links.by_site)
+            to(by_site)
+            changed = Links(links.epoch + 1, by_site)
+            try:
+                self._metadata.transact([Put(LINKS, encode(changed), expected(form))])
+            except Conflict:
+                continue
+            self._read_ms = None
+            return changed
+        raise Conflict("links are being changed by somebody else; try again")
+
+    def update(self, site: str, **fields: Any) -> Link:
+        """Change fields of one link."""
+
+        def change(by_site: dict[str, Link]) -> None:
+            if site not in by_site:
+                raise LinkUnknown(f"no link to site {site!r}; `causeway connections` lists them")
+            by_site[site] = replace(by_site[site], **fields)
+
+        return self.change(change).by_site[site]
+
+
+def site_record(metadata: Metadata) -> SiteRecord | None:
+    """Who this site is, if it has been set up."""
+    form = metadata.get([RECORD])[0]
+    return SiteRecord(**codec.decode_document(form)) if form is not None else None
+
+
+def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
+    """Set the site up as `record`, or the record it was already set up as."""
+    try:
+        metadata.transact([Put(RECORD, codec.encode_document(asdict(record)), ABSENT)])
+    except Conflict:
+        standing = site_record(metadata)
+        if standing is None:
+            raise
+        return standing
+    return record

@@ -1,0 +1,210 @@
+"""Node: one site's replication, wired. What hosts, the admin API and the simulator drive.
+
+    serve_records, serve_blocks   send what one link is owed and is due; when to come back
+    drive_fullsync                go on with a link's run for a while
+    schedule                      start the runs whose time has come
+    collect                       GC, holding what sinks have not confirmed
+    sink_of                       this site as one link sees it
+
+Source  DESIGN §4, §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.errors import Conflict, StoreError
+from chalicelib.objects import gc
+from chalicelib.objects.names import LocalNames
+from chalicelib.ports.counters import Counters
+from chalicelib.ports.peers import Peer
+from chalicelib.ports.site import Site
+from chalicelib.replication.contacts import Contacts
+from chalicelib.replication.fullsync import Asks, Fullsync
+from chalicelib.replication.links import Link, LinkBook, SiteRecord
+from chalicelib.replication.outbox import LARGE, RECORD, SMALL, Outbox, owed_keys
+from chalicelib.replication.primary import PrimaryNames, decide_for, others_empty
+from chalicelib.replication.proxy_get import ProxyGetBlocks
+from chalicelib.replication.realtime import Progress, Realtime
+from chalicelib.replication.runs import Phase, Run, Runs, State
+from chalicelib.replication.sink import Sink
+
+Dial = Callable[[Link], Peer]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One site and its links."""
+
+    site: Site
+    record: SiteRecord
+    links: LinkBook
+    runs: Runs
+    contacts: Contacts
+    counters: Counters
+    dial: Dial
+    names: PrimaryNames
+    proxy: ProxyGetBlocks
+
+    def outbox(self, sink: str) -> Outbox:
+        """What a sink is owed."""
+        return Outbox(self.site.metadata, self.site.clock, sink)
+
+    def sink_of(self, link: Link) -> Sink:
+        """This site as `link.site` sees it."""
+        local = LocalNames(self.site, self.record.epoch, others_empty(self.links, self.dial))
+        return Sink(
+            self.site,
+            self.record,
+            link,
+            self.proxy.fetch_elsewhere,
+            decide_for(self.site, local, self.record),
+        )
+
+    def _realtime(self, link: Link) -> Realtime:
+        return Realtime(self.site, link, self.dial(link), self.outbox(link.site), self.counters)
+
+    def serve_records(self, link: Link) -> Progress:
+        """Send one batch of records that are due."""
+        return self._note(link, self._realtime(link).send_records())
+
+    def serve_blocks(self, link: Link, stage: str) -> Progress:
+        """Copy the blocks of some records on one lane."""
+        return self._note(link, self._realtime(link).send_blocks(stage))
+
+    def _note(self, link: Link, progress: Progress) -> Progress:
+        if progress.taken:
+            self.contacts.note(link.site, progress.failed)
+        return progress
+
+    def serve_all(self, link: Link) -> int:
+        """Send everything that is due now, on every lane; how many items were dealt with."""
+        done = 0
+        while (progress := self.serve_records(link)).taken:
+            done += progress.done
+        for stage in (SMALL, LARGE):
+            while (progress := self.serve_blocks(link, stage)).taken:
+                done += progress.done
+        return done
+
+    def next_due_ms(self, link: Link) -> int | None:
+        """When something next falls due on any lane."""
+        outbox = self.outbox(link.site)
+        times = [outbox.next_due_ms(stage) for stage in (RECORD, SMALL, LARGE)]
+        return min((time for time in times if time is not None), default=None)
+
+    # --------------------------------------------------------------- fullsync
+
+    def start_fullsync(self, sink: str, *, anyway: bool = False, dry_run: bool = False) -> Run:
+        """Begin a run now, unless one is running."""
+        link = self.links.read().get(sink)
+        interval = link.fullsync_interval_ms
+        return self.runs.start(sink, self.site.clock.now_ms(), interval, anyway=anyway, dry_run=dry_run)
+
+    def schedule(self) -> list[str]:
+        """Start every run whose time has come; the sinks whose run is running now."""
+        now_ms = self.site.clock.now_ms()
+        running = []
+        for link in self.links.read().by_site.values():
+            if not link.sink:
+                continue
+            run = self.runs.read(link.site)
+            due = link.enabled and link.fullsync_interval_ms > 0 and run.next_ms <= now_ms
+            if due and run.state is not State.RUNNING and run.state is not State.ASKING:
+                try:
+                    run = self.start_fullsync(link.site)
+                except Conflict:
+                    continue
+            if run.state is State.RUNNING:
+                running.append(link.site)
+        return running
+
+    def drive_fullsync(self, sink: str, budget_ms: int) -> Run | None:
+        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it."""
+        run = self.runs.lease(sink, self.site.clock.now_ms())
+        if run is None:
+            return None
+        link = self.links.read().get(sink)
+        fullsync = Fullsync(self.site, link, self.dial(link), self.counters)
+        until_ms = self.site.clock.now_ms() + budget_ms
+        while run.state is State.RUNNING:
+            stepped, stop = self._step(fullsync, link, run)
+            stop = stop or self.site.clock.now_ms() >= until_ms
+            stepped = self._leased(stepped, stop)
+            if not self.runs.store(sink, run, stepped):
+                return None
+            run = stepped
+            if stop:
+                break
+        if run.state in (State.COMPLETE, State.INCOMPLETE) and link.backfilling:
+            self._backfilled(link, run)
+        return run
+
+    def _leased(self, run: Run, stop: bool) -> Run:
+        if stop or run.state is not State.RUNNING:
+            return replace(run, lease_until_ms=0)
+        return replace(run, lease_until_ms=self.site.clock.now_ms() + 30_000)
+
+    def _step(self, fullsync: Fullsync, link: Link, run: Run) -> tuple[Run, bool]:
+        """The run after one more step, and whether to stop driving for now."""
+        try:
+            stepped = fullsync.step(run)
+        except StoreError as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            self.contacts.note(link.site, error)
+            return replace(run, error=error), True
+        self.contacts.note(link.site)
+        if isinstance(stepped, Asks):
+            return replace(run, state=State.ASKING, error=stepped.why), True
+        if stepped.cursor.phase is not Phase.DONE:
+            return replace(stepped, error=""), False
+        return self._ended(stepped), True
+
+    def _ended(self, run: Run) -> Run:
+        tally = run.tally
+        whole = not (tally.held or tally.refused or tally.failed or run.dry_run)
+        return replace(
+            run,
+            state=State.COMPLETE if whole else State.INCOMPLETE,
+            ended_ms=self.site.clock.now_ms(),
+            completed_ms=run.started_ms if whole else run.completed_ms,
+            error="" if whole or run.dry_run else "the sink held or refused some records",
+        )
+
+    def _backfilled(self, link: Link, run: Run) -> None:
+        if run.state is State.COMPLETE and run.started_ms >= link.enabled_ms:
+            self.links.update(link.site, backfilling=False)
+
+    # --------------------------------------------------------------------- gc
+
+    def collect(self, *, now_ms: int | None = None) -> gc.Report:
+        """One GC run. If what sinks are owed cannot be read, nothing superseded is touched."""
+        try:
+            owed = owed_keys(self.site.metadata, self.site.clock, self.links)
+        except StoreError:
+            owed = None
+        return gc.run(self.site, owed, now_ms=now_ms)
+
+
+def node(
+    base: Site,
+    record: SiteRecord,
+    links: LinkBook,
+    dial: Dial,
+    counters: Counters,
+) -> Node:
+    """Wire a site's replication: `base` reads locally, the node's site reads through proxy_get."""
+    proxy = ProxyGetBlocks(base, links, dial, counters)
+    site = replace(base, reader=proxy)
+    return Node(
+        site=site,
+        record=record,
+        links=links,
+        runs=Runs(site.metadata),
+        contacts=Contacts(site.metadata, site.clock),
+        counters=counters,
+        dial=dial,
+        names=PrimaryNames(site, record, links, dial),
+        proxy=proxy,
+    )

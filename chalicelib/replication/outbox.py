@@ -1,0 +1,216 @@
+"""The outbox: one item per record and link, in the record's own transaction (law *announced*).
+
+    outbox table  <sink>/<stage>/<shard>   <next try ms><kind>:<bucket id>:<name>:<stamp> → Item
+
+stage   record   the record itself is owed
+        small, large   it has arrived, its blocks are owed; two lanes, so that one huge object never
+                 keeps a thousand small ones waiting
+An item names a record and never carries it: the record is read again when it is sent.
+Source  DESIGN §5 "Realtime"; riak_repl's lost realtime queue (research/riakcs.md §4.1) is what it cures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.domain import codec
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.names import key_hash, shard_of
+from chalicelib.ports.metadata import Delete, Metadata, Put, RowId, Table, Write
+from chalicelib.ports.site import Owed
+from chalicelib.ports.system import Clock
+from chalicelib.replication.links import LinkBook
+
+RECORD, SMALL, LARGE = "record", "small", "large"
+STAGES = (RECORD, SMALL, LARGE)
+LARGE_BYTES = 16 * 1024 * 1024  # more than a few blocks: its own lane
+RETRY_FIRST_MS = 200
+RETRY_MAX_MS = 60 * 1000  # a healed link is noticed within a minute even if nothing new is written
+ERROR_CHARS_MAX = 200
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is owed: `name` is a key hash, a bucket id or an access key."""
+
+    kind: str
+    bucket_id: str
+    name: str
+    stamp: str
+    created_ms: int
+    size: int
+    blocks: bool
+    has: tuple[str, ...]
+    tries: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """An item where it lies."""
+
+    row: RowId
+    form: bytes
+    item: Item
+
+
+def encode(item: Item) -> bytes:
+    """The stored form of an item."""
+    return codec.encode_document({name: getattr(item, name) for name in Item.__slots__})
+
+
+def decode(form: bytes) -> Item:
+    """The item a form holds."""
+    fields: dict[str, Any] = codec.decode_document(form)
+    fields["has"] = tuple(fields["has"])
+    return Item(**fields)
+
+
+def pk(sink: str, stage: str, shard: int) -> str:
+    """One shard of what is owed to a sink at a stage."""
+    return f"{sink}/{stage}/{shard}"
+
+
+def row(sink: str, stage: str, item: Item, due_ms: int, shards: int) -> RowId:
+    """Where an item due at `due_ms` lies."""
+    hashed = item.name if item.kind == "object" else key_hash(item.name)
+    name = f"{item.kind}:{item.bucket_id}:{item.name}:{item.stamp}"
+    return RowId(Table.OUTBOX, pk(sink, stage, shard_of(hashed, shards)), due_ms.to_bytes(6) + name.encode())
+
+
+class OutboxAnnouncer:
+    """The Announcer of a site with links. `wake` is called after every commit that owes something."""
+
+    def __init__(self, metadata: Metadata, clock: Clock, links: LinkBook, wake: Callable[[], None]) -> None:
+        self._metadata = metadata
+        self._clock = clock
+        self._links = links
+        self._wake = wake
+
+    def writes(self, owed: Iterable[Owed]) -> list[Write]:
+        """One row per record and enabled sink that is not known to have it."""
+        sinks = self._links.read().sinks()
+        if not sinks:
+            return []
+        now_ms = self._clock.now_ms()
+        writes: list[Write] = []
+        for one in owed:
+            name = key_hash(one.name) if one.kind == "object" else one.name
+            item = Item(one.kind, one.bucket_id, name, one.stamp, now_ms, one.size, one.blocks, one.has)
+            form = encode(item)
+            writes.extend(
+                Put(row(link.site, RECORD, item, now_ms, self._metadata.shards), form)
+                for link in sinks
+                if link.site not in one.has
+            )
+        return writes
+
+    def committed(self) -> None:
+        """Something may be owed."""
+        self._wake()
+
+
+class Outbox:
+    """What is owed over one link, read and settled by whoever serves it."""
+
+    def __init__(self, metadata: Metadata, clock: Clock, sink: str) -> None:
+        self._metadata = metadata
+        self._clock = clock
+        self._sink = sink
+
+    def due(self, stage: str, limit: int) -> list[Owing]:
+        """Up to `limit` items whose time has come, the oldest first."""
+        end = (self._clock.now_ms() + 1).to_bytes(6)
+        found = [
+            owing
+            for shard in range(self._metadata.shards)
+            for owing in self._page(stage, shard, b"", end, limit)
+        ]
+        found.sort(key=lambda owing: owing.row.sk)
+        return found[:limit]
+
+    def next_due_ms(self, stage: str) -> int | None:
+        """When the next item falls due, None if nothing is owed."""
+        firsts = [
+            page[0].row.sk[:6]
+            for shard in range(self._metadata.shards)
+            if (page := self._page(stage, shard, b"", None, 1))
+        ]
+        return int.from_bytes(min(firsts)) if firsts else None
+
+    def all(self) -> Iterator[tuple[str, Owing]]:
+        """Everything owed, with its stage."""
+        for stage in STAGES:
+            for shard in range(self._metadata.shards):
+                start = b""
+                while True:
+                    page = self._page(stage, shard, start, None, _PAGE)
+                    for owing in page:
+                        yield stage, owing
+                    if len(page) < _PAGE:
+                        break
+                    start = page[-1].row.sk
+
+    def _page(self, stage: str, shard: int, start: bytes, end: bytes | None, limit: int) -> list[Owing]:
+        where = pk(self._sink, stage, shard)
+        page = self._metadata.scan(Table.OUTBOX, where, start=start, after=bool(start), end=end, limit=limit)
+        return [Owing(RowId(Table.OUTBOX, where, sk), form, decode(form)) for sk, form in page]
+
+    def settle(self, done: Iterable[Owing]) -> None:
+        """Remove items whose sink has all that was promised."""
+        rows = [Delete(owing.row) for owing in done]
+        for at in range(0, len(rows), self._metadata.items_max):
+            self._metadata.transact(rows[at : at + self._metadata.items_max])
+
+    def advance(self, owing: Owing) -> None:
+        """The record has arrived: owe its blocks from now on."""
+        stage = LARGE if owing.item.size > LARGE_BYTES else SMALL
+        moved = replace(owing.item, tries=0, error="")
+        self._move(owing, stage, moved, self._clock.now_ms())
+
+    def retry(self, owing: Owing, stage: str, error: str) -> None:
+        """Try again later, each time twice as late, up to RETRY_MAX_MS."""
+        item = owing.item
+        wait_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(item.tries, 16))
+        again = replace(item, tries=item.tries + 1, error=error[:ERROR_CHARS_MAX])
+        self._move(owing, stage, again, self._clock.now_ms() + wait_ms)
+
+    def _move(self, owing: Owing, stage: str, item: Item, due_ms: int) -> None:
+        to = row(self._sink, stage, item, due_ms, self._metadata.shards)
+        writes: list[Write] = [Put(to, encode(item))]
+        if to != owing.row:
+            writes.append(Delete(owing.row, owing.form))
+        try:
+            self._metadata.transact(writes)
+        except Conflict:
+            return  # somebody else settled or moved it first: nothing is lost, the item is theirs
+
+    def retry_now(self) -> None:
+        """A healed link: whatever waits for its next try is due now."""
+        now_ms = self._clock.now_ms()
+        for stage, owing in list(self.all()):
+            if int.from_bytes(owing.row.sk[:6]) > now_ms:
+                self._move(owing, stage, replace(owing.item, tries=0), now_ms)
+
+    def drop(self) -> None:
+        """The link was disabled or removed: what it was owed is forgotten; a fullsync brings it back."""
+        page: list[Owing] = []
+        for _, owing in list(self.all()):
+            page.append(owing)
+            if len(page) == self._metadata.items_max:
+                self.settle(page)
+                page = []
+        self.settle(page)
+
+
+def owed_keys(metadata: Metadata, clock: Clock, links: LinkBook) -> set[tuple[str, str]]:
+    """(bucket id, key hash) of every record some enabled link has not confirmed: what GC holds."""
+    return {
+        (owing.item.bucket_id, owing.item.name)
+        for link in links.read().sinks()
+        for _, owing in Outbox(metadata, clock, link.site).all()
+        if owing.item.kind == "object"
+    }

@@ -1,0 +1,134 @@
+"""Names across sites: the primary decides, everybody else forwards and applies the answer.
+
+PrimaryNames   the Names of a site: here at the primary, over the link elsewhere; the decided record is
+               applied at this site before its client is answered, so the next request here finds it
+decide_for     the primary's side: each idempotency key is decided once, its answer stored
+Errors         Unavailable (503 in plain words) when the primary cannot be reached; objects go on
+Source         DESIGN §5 "Users and buckets".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chalicelib.domain import codec
+from chalicelib.domain.account import User
+from chalicelib.domain.errors import Conflict, Indeterminate, StoreError, Unavailable
+from chalicelib.domain.forms import decode_bucket, decode_user
+from chalicelib.objects import accounts
+from chalicelib.objects import errors as objects_errors
+from chalicelib.objects.errors import ObjectsError
+from chalicelib.objects.names import Decision, LocalNames
+from chalicelib.ports.metadata import ABSENT, Put, RowId, Table
+from chalicelib.ports.peers import Peer
+from chalicelib.ports.site import Site
+from chalicelib.replication import replicated_accounts
+from chalicelib.replication.links import Link, LinkBook, SiteRecord
+
+_FORWARD_TRIES = 3
+
+
+def others_empty(links: LinkBook, dial: Callable[[Link], Peer]) -> Callable[[str], bool]:
+    """Whether every linked site's copy of a bucket shows nothing; Unavailable if one cannot be asked."""
+
+    def ask(bucket_id: str) -> bool:
+        return all(dial(link).bucket_empty(bucket_id) for link in links.read().by_site.values())
+
+    return ask
+
+
+class PrimaryNames:
+    """Decides here or asks the primary."""
+
+    def __init__(
+        self,
+        site: Site,
+        record: SiteRecord,
+        links: LinkBook,
+        dial: Callable[[Link], Peer],
+    ) -> None:
+        self._site = site
+        self._record = record
+        self._links = links
+        self._dial = dial
+        self._local = LocalNames(site, record.epoch, others_empty(links, dial))
+
+    def decide(self, verb: str, arguments: dict[str, Any]) -> Decision:
+        """The decided record, in force at this site."""
+        if self._record.primary == self._site.id:
+            return self._local.decide(verb, arguments)
+        return self._forward(verb, {**arguments, "home": arguments.get("home") or self._site.id})
+
+    def _forward(self, verb: str, arguments: dict[str, Any]) -> Decision:
+        link = self._links.read().by_site.get(self._record.primary)
+        if link is None:
+            raise Unavailable(
+                f"site {self._record.primary} decides on names and there is no link to it; "
+                "`causeway connect` makes one. Objects can be read and written meanwhile"
+            )
+        key = self._site.ids.token(16)
+        for attempt in range(_FORWARD_TRIES):
+            try:
+                answer = self._dial(link).decide(verb, arguments, key)
+                return self._take(link, answer)
+            except Indeterminate:
+                if attempt == _FORWARD_TRIES - 1:
+                    raise
+            except Unavailable as problem:
+                raise Unavailable(
+                    f"site {link.site} decides on names and cannot be reached now; try again later. "
+                    "Objects can be read and written meanwhile"
+                ) from problem
+        raise Unavailable("unreachable")
+
+    def _take(self, link: Link, answer: dict[str, Any]) -> Decision:
+        if "refused" in answer:
+            kind = getattr(objects_errors, answer["refused"], ObjectsError)
+            raise kind(answer.get("message", ""))
+        form = answer["form"]
+        replicated_accounts.apply(self._site, answer["kind"], form, (link.site,))
+        if answer["kind"] == "user":
+            stored = accounts.find_user(self._site, decode_user(form).access_key)
+            if stored is None:
+                raise Unavailable("the decided user could not be stored here yet; try again")
+            return stored
+        return decode_bucket(form)
+
+
+def decide_for(
+    site: Site, names: LocalNames, record: SiteRecord
+) -> Callable[[str, dict[str, Any], str, Link], dict[str, Any]]:
+    """The primary's answer to a forwarded decision."""
+
+    def decide(verb: str, arguments: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
+        if record.primary != site.id:
+            raise StoreError(f"site {record.primary} decides on names, not {site.id}")
+        row = RowId(Table.SITE, f"answers/{link.site}", key.encode())
+        stored = site.metadata.get([row])[0]
+        if stored is not None:
+            return _answer(site, codec.decode_document(stored), link)
+        try:
+            decided = names.decide(verb, arguments)
+            kind = "user" if isinstance(decided, User) else "bucket"
+            name = decided.access_key if isinstance(decided, User) else decided.id
+            fields = {"kind": kind, "name": name}
+        except ObjectsError as no:
+            fields = {"refused": type(no).__name__, "message": str(no)}
+        try:
+            site.metadata.transact([Put(row, codec.encode_document(fields), ABSENT)])
+        except Conflict:  # the same request, sent twice, was decided beside us: its answer counts
+            stored = site.metadata.get([row])[0]
+            fields = codec.decode_document(stored) if stored is not None else fields
+        return _answer(site, fields, link)
+
+    return decide
+
+
+def _answer(site: Site, fields: dict[str, Any], link: Link) -> dict[str, Any]:
+    if "refused" in fields:
+        return {**fields, "form": b""}
+    form = replicated_accounts.form_for(site, fields["kind"], fields["name"], link.public_key)
+    if form is None:
+        raise Unavailable("the decided record is gone")
+    return {**fields, "form": form}

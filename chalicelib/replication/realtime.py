@@ -1,0 +1,203 @@
+"""Realtime, the source's side: serve the outbox of one link until nothing is due.
+
+    due items → read each record again → policy → sink.apply → settled, or its blocks are owed
+    block lanes → wanted → put_block for each → wanted again, [] → settled
+
+send_records, send_blocks   one bounded step each: what was due, up to a batch; how much was done
+An item leaves the outbox only when the sink has answered that it holds all that was promised.
+A failure moves the item to a later try with the reason; it delays nothing else.
+Source  DESIGN §5 "Realtime"; laws announced, stays home.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from chalicelib.domain import codec, stamp
+from chalicelib.domain.errors import Missing, StoreError
+from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
+from chalicelib.domain.names import key_hash
+from chalicelib.objects import accounts, bodies, documents, rows
+from chalicelib.ports.counters import Counters
+from chalicelib.ports.peers import Answer, Delivery, Outcome, Peer
+from chalicelib.ports.site import Site
+from chalicelib.replication import replicated_accounts
+from chalicelib.replication.links import Link
+from chalicelib.replication.outbox import RECORD, Outbox, Owing
+from chalicelib.replication.policy import replicates
+
+BATCH_MAX = 100  # records a request: bounded memory on both sides
+BATCH_BYTES_MAX = 1024 * 1024  # of records, so that inline bodies do not make a request too large
+BLOCKS_AT_ONCE = 4  # block copies in flight on a lane
+_ROUNDS_MAX = 4  # index blocks first, then the rest; more means blocks vanish at the sink
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one step did; `failed` says that the sink could not be asked."""
+
+    taken: int = 0
+    done: int = 0
+    bytes: int = 0
+    failed: str = ""
+
+
+class Realtime:
+    """One link's stream."""
+
+    def __init__(self, site: Site, link: Link, peer: Peer, outbox: Outbox, counters: Counters):
+        self._site = site
+        self._link = link
+        self._peer = peer
+        self._outbox = outbox
+        self._counters = counters
+
+    # ---------------------------------------------------------------- records
+
+    def send_records(self) -> Progress:
+        """Hand over the records that are due."""
+        due = self._outbox.due(RECORD, BATCH_MAX)
+        progress = Progress(taken=len(due))
+        if not due:
+            return progress
+        ready, settled = self._ready(due)
+        self._outbox.settle(settled)
+        progress.done += len(settled)
+        for batch in _batches(ready):
+            try:
+                answers = self._peer.apply([delivery for _, delivery in batch])
+            except StoreError as problem:
+                progress.failed = f"{type(problem).__name__}: {problem}"
+                for owing, _ in batch:
+                    self._outbox.retry(owing, RECORD, progress.failed)
+                continue
+            self._take_answers(batch, answers, progress)
+        return progress
+
+    def _take_answers(
+        self, batch: list[tuple[Owing, Delivery]], answers: list[Answer], progress: Progress
+    ) -> None:
+        settled = []
+        for (owing, delivery), answer in zip(batch, answers, strict=True):
+            progress.bytes += len(delivery.form)
+            if answer.outcome in (Outcome.HAVE, Outcome.APPLIED):
+                settled.append(owing)
+            elif answer.outcome is Outcome.BLOCKS:
+                self._outbox.advance(owing)
+                progress.done += 1
+            else:
+                self._outbox.retry(owing, RECORD, f"{answer.outcome}: {answer.reason}")
+        self._outbox.settle(settled)
+        progress.done += len(settled)
+        self._counters.add("records_sent_total", len(batch), link=self._link.site)
+        self._counters.add("replicated_bytes_total", progress.bytes, link=self._link.site)
+
+    def _ready(self, due: list[Owing]) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
+        """What to send, and what needs no sending: superseded here, or not for that site."""
+        ready: list[tuple[Owing, Delivery]] = []
+        settled: list[Owing] = []
+        for owing in due:
+            form = self._form(owing)
+            if form is None:
+                settled.append(owing)
+                continue
+            has = tuple(sorted({*owing.item.has, self._site.id}))
+            ready.append((owing, Delivery(owing.item.kind, form, has)))
+        return ready, settled
+
+    def _form(self, owing: Owing) -> bytes | None:
+        item = owing.item
+        if item.kind != "object":
+            return replicated_accounts.form_for(self._site, item.kind, item.name, self._link.public_key)
+        form = self._site.metadata.get([rows.head(item.bucket_id, item.name)])[0]
+        if form is None:
+            return None
+        record = codec.decode_record(form)
+        if record.stamp > stamp.parse(item.stamp):
+            return None  # a later item, or the sink itself, has what replaced it
+        if not replicates(accounts.find_bucket(self._site, record.bucket_id), self._link.site):
+            return None
+        if self._site.rules.documents and item.tries:
+            documents.publish(self._site, record, form)
+        return form
+
+    # ----------------------------------------------------------------- blocks
+
+    def send_blocks(self, stage: str, limit: int = 16) -> Progress:
+        """Copy the blocks of records that have arrived."""
+        due = self._outbox.due(stage, limit)
+        progress = Progress(taken=len(due))
+        for owing in due:
+            try:
+                sent = self._copy(owing)
+            except StoreError as problem:
+                progress.failed = f"{type(problem).__name__}: {problem}"
+                self._outbox.retry(owing, stage, progress.failed)
+                continue
+            progress.bytes += sent
+            progress.done += 1
+            self._outbox.settle([owing])
+        return progress
+
+    def _copy(self, owing: Owing) -> int:
+        form = self._form(owing)
+        if form is None:
+            return 0
+        return copy_blocks(self._site, self._peer, codec.decode_record(form), self._link.site, self._counters)
+
+
+def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Counters) -> int:
+    """Give `peer` every block of `record` that it lacks; how many bytes went over.
+
+    Raises Missing when a block is not here either, Refused or Unavailable as the peer says.
+    """
+    sent = 0
+    hashed = key_hash(record.key)
+    for _ in range(_ROUNDS_MAX):
+        wanted = set(peer.wanted(record.bucket_id, hashed))
+        if not wanted:
+            return sent
+        refs = [ref for ref in _refs(site, record, wanted) if ref.id in wanted]
+        if not refs:
+            return sent  # the sink's head is a newer record by now: that one has its own item
+        for at in range(0, len(refs), BLOCKS_AT_ONCE):
+            tasks = []
+            for ref in refs[at : at + BLOCKS_AT_ONCE]:
+                # Taken before the task starts: a task that waits for the budget inside the pool could
+                # keep those from running that would give some back.
+                site.buffers.take(ref.block.size)
+                tasks.append(site.parallel.start(partial(_send_block, site, peer, ref)))
+            sizes = [task.result() for task in tasks]
+            sent += sum(sizes)
+            counters.add("blocks_sent_total", len(sizes), link=to)
+            counters.add("replicated_bytes_total", sum(sizes), link=to)
+    raise Missing("the sink keeps lacking blocks that were sent")
+
+
+def _refs(site: Site, record: Record, wanted: set[BlockId]) -> list[BlockRef]:
+    index = [ref for ref in index_refs(record) if ref.id in wanted]
+    return index or list(part_refs(record, bodies.parts_of(site, record)))
+
+
+def _send_block(site: Site, peer: Peer, ref: BlockRef) -> int:
+    try:
+        body = site.reader.get(ref)
+        if body is None:
+            raise Missing(f"block {ref.id.number} of upload {ref.id.upload} is not here")
+        peer.put_block(ref, body)
+        return len(body)
+    finally:
+        site.buffers.give(ref.block.size)
+
+
+def _batches(ready: list[tuple[Owing, Delivery]]) -> list[list[tuple[Owing, Delivery]]]:
+    batches: list[list[tuple[Owing, Delivery]]] = []
+    size = 0
+    for one in ready:
+        size += len(one[1].form)
+        if not batches or size > BATCH_BYTES_MAX:
+            batches.append([])
+            size = len(one[1].form)
+        batches[-1].append(one)
+    return batches

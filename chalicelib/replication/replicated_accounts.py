@@ -1,0 +1,104 @@
+"""Users and buckets on the wire: sealed for one receiver, merged by stamp, names by epoch.
+
+seal_user   a user whose secret only the receiving site can read
+apply       merge a user or bucket that came over a link
+stamps      what fullsync compares: "user:<access key>" and "bucket:<id>" → stamp
+Source      DESIGN §5 "Users and buckets": a secret is a register with a stamp of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.domain.account import Bucket, BucketState, User
+from chalicelib.domain.errors import Conflict, Corrupt
+from chalicelib.domain.forms import decode_bucket, decode_user, encode_bucket, encode_user
+from chalicelib.domain.stamp import too_far_ahead
+from chalicelib.objects import accounts, rows
+from chalicelib.objects.names import secret_context
+from chalicelib.ports.peers import Answer, Outcome
+from chalicelib.ports.site import Site
+
+
+def seal_user(site: Site, user: User, public_key: bytes) -> bytes:
+    """The form of `user` for the site that owns `public_key`."""
+    context = secret_context(user.access_key)
+    secret = site.vault.unwrap(user.secret, context)
+    return encode_user(replace(user, secret=site.vault.seal(public_key, secret, context)))
+
+
+def form_for(site: Site, kind: str, name: str, public_key: bytes) -> bytes | None:
+    """What to send of a user or bucket, or None if it is not here."""
+    if kind == "user":
+        user = accounts.find_user(site, name)
+        return seal_user(site, user, public_key) if user is not None else None
+    bucket = accounts.find_bucket(site, name)
+    return encode_bucket(bucket) if bucket is not None else None
+
+
+def stamps(site: Site) -> dict[str, str]:
+    """Every user's and bucket's stamp."""
+    found = {f"user:{user.access_key}": str(user.stamp) for user in accounts.all_users(site)}
+    found |= {f"bucket:{bucket.id}": str(bucket.stamp) for bucket in accounts.all_buckets(site)}
+    return found
+
+
+def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...]) -> Answer:
+    """Merge one user or bucket; a lost race is tried again by whoever sent it."""
+    try:
+        if kind == "user":
+            return _apply_user(site, decode_user(form), has)
+        if kind == "bucket":
+            return _apply_bucket(site, decode_bucket(form), has)
+    except Conflict:
+        return Answer(Outcome.HELD, "somebody else is changing the same name; try again")
+    except Corrupt as problem:
+        return Answer(Outcome.REFUSED, str(problem))
+    return Answer(Outcome.REFUSED, f"unknown kind {kind[:20]!r}")
+
+
+def _apply_user(site: Site, user: User, has: tuple[str, ...]) -> Answer:
+    if too_far_ahead(user.stamp, site.clock.now_ms()):
+        return Answer(Outcome.HELD, f"stamp {user.stamp} is ahead of this site's clock")
+    known = accounts.find_user(site, user.access_key)
+    if known is not None and known.stamp >= user.stamp:
+        return Answer(Outcome.HAVE)
+    if known is not None and known.secret_stamp >= user.secret_stamp:
+        kept = replace(user, secret=known.secret, secret_stamp=known.secret_stamp)
+    else:
+        context = secret_context(user.access_key)
+        kept = replace(user, secret=site.vault.wrap(site.vault.unseal(user.secret, context), context))
+    if kept.email and (known is None or known.email != kept.email):
+        holder = site.metadata.get([rows.user_email(kept.email)])[0]
+        if holder is not None and holder != kept.access_key.encode():
+            site.log.event("email_conflict", access_key=kept.access_key)
+            kept = replace(kept, email="")
+    accounts.save_user(site, known, kept, has)
+    return Answer(Outcome.APPLIED)
+
+
+def _apply_bucket(site: Site, bucket: Bucket, has: tuple[str, ...]) -> Answer:
+    if too_far_ahead(bucket.stamp, site.clock.now_ms()):
+        return Answer(Outcome.HELD, f"stamp {bucket.stamp} is ahead of this site's clock")
+    known = accounts.find_bucket(site, bucket.id)
+    if known is not None and known.stamp >= bucket.stamp:
+        return Answer(Outcome.HAVE)
+    name_form = site.metadata.get([rows.bucket_name(bucket.name)])[0]
+    owns = _takes_name(site, known, bucket, name_form)
+    accounts.save_bucket(site, known, bucket, has, owns_name=owns, name_form=name_form)
+    return Answer(Outcome.APPLIED)
+
+
+def _takes_name(site: Site, known: Bucket | None, bucket: Bucket, name_form: bytes | None) -> bool:
+    """Whether the bucket's name points at it here. Two decisions for one name: the newer epoch keeps
+    it, then the newer stamp; the other keeps its data under its id and is listed."""
+    if name_form is None:
+        return bucket.state is not BucketState.DELETED and known is None
+    holder = decode_bucket(name_form)
+    if holder.id == bucket.id:
+        return True
+    if bucket.state is BucketState.DELETED:
+        return False
+    takes = (bucket.epoch, bucket.stamp) > (holder.epoch, holder.stamp)
+    site.log.event("bucket_name_moved", bucket=bucket.name, taken=takes)
+    return takes

@@ -1,0 +1,276 @@
+"""Sink: what a site answers to another over a link. The only writer of replicated records.
+
+Reached through the signed HTTP API (`replication.door` → here) or, run with the sink's own tables
+and bucket, directly from the source's functions. Every verb is idempotent: a replay has no effect.
+
+apply       resolve against the head, one transaction: record, listing, dirty mark, incomplete row,
+            the upload, and what this site owes its own sinks in turn
+wanted      which blocks of a head are still missing; none: the record is no longer incomplete
+put_block   verified before it is filed, the upload looked at again afterwards
+get_block   three answers: the block, None for "definitely not", Unavailable for "don't know"
+Source      DESIGN §5; laws merge, no resurrection, no loop, stays home, gc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chalicelib.domain import codec, resolution
+from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError
+from chalicelib.domain.forms import encode_upload
+from chalicelib.domain.hashtree import Node
+from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
+from chalicelib.domain.names import key_hash
+from chalicelib.domain.stamp import too_far_ahead
+from chalicelib.domain.upload import Upload, UploadState
+from chalicelib.objects import accounts, bodies, commit, rows, tree, uploads
+from chalicelib.objects.list import is_empty
+from chalicelib.objects.verified import matches
+from chalicelib.ports.metadata import ABSENT, Check, Delete, Put, Table, Write
+from chalicelib.ports.peers import Answer, Delivery, Hello, Outcome
+from chalicelib.ports.site import Site
+from chalicelib.replication import replicated_accounts
+from chalicelib.replication.links import Link, SiteRecord
+from chalicelib.replication.policy import replicates
+
+DELIVERIES_MAX = 100  # one request's worth: bounded memory at the sink, bounded loss on a time-out
+STORED_FORM_VERSION = 1
+
+FetchOn = Callable[[BlockRef, tuple[str, ...]], bytes | None]
+Decide = Callable[[str, dict[str, Any], str, Link], dict[str, Any]]
+
+
+def _nobody(ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
+    return None
+
+
+def _undecided(verb: str, arguments: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
+    raise Refused("this site does not decide on names; ask the primary")
+
+
+class Sink:
+    """This site as `link.site` sees it; keeps the contract of ports.peers.Peer."""
+
+    def __init__(
+        self,
+        site: Site,
+        record: SiteRecord,
+        link: Link,
+        fetch_on: FetchOn = _nobody,
+        decide: Decide = _undecided,
+    ) -> None:
+        self._site = site
+        self._record = record
+        self._link = link
+        self._fetch_on = fetch_on
+        self._decide = decide
+
+    def hello(self) -> Hello:
+        """Who this site is."""
+        return Hello(
+            self._site.id,
+            self._record.incarnation,
+            STORED_FORM_VERSION,
+            self._site.clock.now_ms(),
+            self._record.primary,
+            self._site.vault.public_key(),
+            self._site.read_only,
+        )
+
+    # ---------------------------------------------------------------- records
+
+    def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """Merge records into this site."""
+        if not self._link.source:
+            raise Refused(f"site {self._link.site} is no source of this site")
+        if len(deliveries) > DELIVERIES_MAX:
+            raise Refused(f"at most {DELIVERIES_MAX} records at a time")
+        return [self._apply(delivery) for delivery in deliveries]
+
+    def _apply(self, delivery: Delivery) -> Answer:
+        has = tuple(sorted({*delivery.has, self._link.site}))
+        if delivery.kind != "object":
+            return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has)
+        try:
+            return self._apply_object(codec.decode_record(delivery.form), has)
+        except Corrupt as problem:
+            return Answer(Outcome.REFUSED, str(problem))
+
+    def _apply_object(self, record: Record, has: tuple[str, ...]) -> Answer:
+        site = self._site
+        if too_far_ahead(record.stamp, site.clock.now_ms()):
+            return Answer(Outcome.HELD, f"stamp {record.stamp} is ahead of this site's clock")
+        bucket = accounts.find_bucket(site, record.bucket_id)
+        if bucket is not None and not replicates(bucket, site.id):
+            return Answer(Outcome.REFUSED, f"bucket {bucket.name} may not be held at {site.id}")
+        form = codec.encode_record(record)
+        hashed = key_hash(record.key)
+        for _ in range(site.rules.conflict_tries):
+            where = [rows.head(record.bucket_id, hashed)]
+            where.append(rows.incomplete(record.bucket_id, hashed, site.metadata.shards))
+            head_form, incomplete = site.metadata.get(where)
+            head = codec.decode_record(head_form) if head_form is not None else None
+            if not resolution.supersedes(record, head):
+                same = head is not None and head.stamp == record.stamp
+                return Answer(Outcome.BLOCKS if same and incomplete is not None else Outcome.HAVE)
+            writes = commit.record_writes(site, record, form, head, head_form, has)
+            try:
+                needs_blocks = self._add_upload(record, head, incomplete, writes)
+                site.metadata.transact(writes)
+            except _Busy:
+                return Answer(Outcome.HELD, "its blocks are being collected here; try again")
+            except Conflict:
+                continue
+            site.announcer.committed()
+            return Answer(Outcome.BLOCKS if needs_blocks else Outcome.APPLIED)
+        return Answer(Outcome.HELD, "lost too many races for this key; try again")
+
+    def _add_upload(
+        self, record: Record, head: Record | None, incomplete: bytes | None, writes: list[Write]
+    ) -> bool:
+        """Add the upload and incomplete rows; whether blocks are owed."""
+        site = self._site
+        row = rows.incomplete(record.bucket_id, key_hash(record.key), site.metadata.shards)
+        if not record.upload:
+            if incomplete is not None:
+                writes.append(Delete(row))
+            return False
+        upload = uploads.load(site, record.upload)
+        if upload is not None and upload.state is UploadState.CLOSING:
+            raise _Busy
+        if upload is not None and upload.state is UploadState.COMMITTED:
+            writes.append(Check(rows.upload(upload.id), encode_upload(upload)))
+            complete = head is not None and head.upload == record.upload and incomplete is None
+            if complete or record.origin == site.id:
+                return False
+        else:
+            fresh = Upload(
+                record.upload,
+                record.bucket_id,
+                record.key,
+                UploadState.COMMITTED,
+                site.clock.now_ms(),
+                record.origin,
+                multipart=record.multipart,
+                owner=record.owner,
+            )
+            was = encode_upload(upload) if upload is not None else ABSENT
+            writes.append(Put(rows.upload(record.upload), encode_upload(fresh), was))
+        writes.append(Put(row, str(record.stamp).encode()))
+        return True
+
+    # ----------------------------------------------------------------- blocks
+
+    def wanted(self, bucket_id: str, key_hash_: str) -> list[BlockId]:
+        """Blocks of the head that are missing here."""
+        site = self._site
+        row = rows.incomplete(bucket_id, key_hash_, site.metadata.shards)
+        head_form, incomplete = site.metadata.get([rows.head(bucket_id, key_hash_), row])
+        if head_form is None or incomplete is None:
+            return []
+        record = codec.decode_record(head_form)
+        missing = missing_blocks(site, record)
+        if not missing:
+            try:
+                site.metadata.transact([Delete(row, incomplete)])
+            except Conflict:
+                return self.wanted(bucket_id, key_hash_)  # a newer record came: look at that one
+        return [ref.id for ref in missing]
+
+    def put_block(self, ref: BlockRef, body: bytes) -> None:
+        """File a block of an upload that a record brought here."""
+        keep_block(self._site, ref, body)
+
+    def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
+        """A block this site has, or can get from a site not asked yet."""
+        site = self._site
+        if not self._link.proxy_get:
+            raise Refused(f"proxy_get is not enabled for {self._link.site}")
+        upload = uploads.load(site, ref.id.upload)
+        if upload is None or upload.state is UploadState.CLOSING:
+            return None
+        if not replicates(accounts.find_bucket(site, upload.bucket_id), self._link.site):
+            return None
+        try:
+            body = site.blocks.get(ref)
+        except Corrupt:
+            body = None
+        if body is None:
+            body = self._fetch_on(ref, (*asked, site.id))
+        return body if body is not None and matches(site.hashing, ref, body) else None
+
+    # --------------------------------------------------------------- fullsync
+
+    def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
+        """Nodes of this site's tree, after folding what is dirty."""
+        if "" in prefixes:
+            tree.fold(self._site)
+        return tree.nodes(self._site, bucket_id, prefixes)
+
+    def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
+        """Entries of this site's tree below `prefix`."""
+        return tree.entries(self._site, bucket_id, prefix)
+
+    def incomplete(self, after: str, limit: int) -> list[tuple[str, str]]:
+        """Records of this site whose blocks are not all here."""
+        found: list[bytes] = []
+        for shard in range(self._site.metadata.shards):
+            pk = rows.incomplete_pk(shard)
+            page = self._site.metadata.scan(
+                Table.INCOMPLETE, pk, start=after.encode(), after=bool(after), limit=limit
+            )
+            found.extend(sk for sk, _ in page)
+        pairs = [sk.decode().rsplit("/", 1) for sk in sorted(found)[:limit]]
+        return [(bucket_id, hashed) for bucket_id, hashed in pairs]
+
+    def accounts(self) -> dict[str, str]:
+        """Stamps of every user and bucket here."""
+        return replicated_accounts.stamps(self._site)
+
+    # ------------------------------------------------------------------ names
+
+    def decide(self, verb: str, arguments: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
+        """Decide on a name, if this site is the primary."""
+        return self._decide(verb, arguments, idempotency_key, self._link)
+
+    def bucket_empty(self, bucket_id: str) -> bool:
+        """Whether this site's copy of a bucket shows nothing."""
+        return is_empty(self._site, bucket_id)
+
+
+class _Busy(StoreError):
+    """The upload is being collected here."""
+
+
+def missing_blocks(site: Site, record: Record) -> list[BlockRef]:
+    """Which blocks `record` names are not filed here; its index blocks first, alone."""
+    if not record.upload:
+        return []
+    here = {block_id: size for block_id, size in site.blocks.list_upload(record.upload)}
+    lost = [ref for ref in index_refs(record) if here.get(ref.id) != ref.block.size]
+    if lost:
+        return lost
+    parts = bodies.parts_of(site, record)
+    return [ref for ref in part_refs(record, parts) if here.get(ref.id) != ref.block.size]
+
+
+def keep_block(site: Site, ref: BlockRef, body: bytes) -> None:
+    """File a block that came from another site. Refused for wrong bytes or an upload not to be kept.
+
+    We did not open this upload, so we look at it once more afterwards: if GC closed it between our
+    look and the write, the block is taken back (law *gc*).
+    """
+    if not matches(site.hashing, ref, body):
+        raise Refused("the block's bytes do not match its hash")
+    if not _kept(site, ref.id.upload):
+        raise Refused("no record here names this upload")
+    site.blocks.put(ref.id, body)
+    if not _kept(site, ref.id.upload):
+        site.blocks.delete(ref.id)
+        raise Refused("the upload was collected meanwhile")
+
+
+def _kept(site: Site, upload_id: str) -> bool:
+    upload = uploads.load(site, upload_id)
+    return upload is not None and upload.state is UploadState.COMMITTED

@@ -1,0 +1,83 @@
+"""Fixtures every test may use: real MinIO and DynamoDB Local, real clients, one per test run.
+
+A service that cannot be had here skips its tests with the reason; with CI=true it fails them.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+from tests.services.install import Missing, binary, in_ci
+from tests.services.run import Service
+from tests.services.shared import SharedServices, shared_service
+
+Found = TypeVar("Found")
+
+SERVICES = pytest.StashKey[SharedServices]()
+
+# No test can reach a real account, whatever the developer is signed in to.
+HARMLESS_AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+settings.register_profile("causeway", deadline=None, print_blob=True)
+settings.load_profile("causeway")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Opens the door to the shared services, in the process that starts the workers."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(HARMLESS_AWS)
+    if not hasattr(config, "workerinput"):
+        services = SharedServices()
+        services.start()
+        config.stash[SERVICES] = services
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stops the shared services after the last worker has ended."""
+    if SERVICES in config.stash:
+        config.stash[SERVICES].stop()
+
+
+@pytest.fixture(scope="session")
+def minio() -> Service:
+    """MinIO, shared by all tests of the run: take buckets of your own names."""
+    return _or_skip(lambda: shared_service("minio"))
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Service:
+    """DynamoDB Local, shared too; `dataclasses.replace(dynamodb, access_key=…)` is an empty one."""
+    return _or_skip(lambda: shared_service("dynamodb"))
+
+
+@pytest.fixture(scope="session")
+def mc() -> Path:
+    """The path of MinIO's client."""
+    return _or_skip(lambda: binary("mc"))
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Path:
+    """The path of rclone."""
+    return _or_skip(lambda: binary("rclone"))
+
+
+def _or_skip(find: Callable[[], Found]) -> Found:
+    try:
+        return find()
+    except Missing as reason:
+        if in_ci():
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))

@@ -1,0 +1,1 @@
+"""Real MinIO and DynamoDB Local for the tests: installed, run and stopped, no containers."""
