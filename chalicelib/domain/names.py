@@ -17,7 +17,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-_RESERVED_NAMES = frozenset({"causeway", "health", "metrics"})  # our own routes stand beside buckets
+_RESERVED_NAMES = frozenset({"admin", "causeway", "health", "metrics"})  # our own routes stand beside buckets
 _SITE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 SITE_RULE = "a lower-case letter, then up to 31 lower-case letters, digits or hyphens"
 

@@ -14,8 +14,8 @@ from chalicelib.domain.manifest import Record
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
 from chalicelib.objects.commit import OpenBucket, commit
-from chalicelib.objects.errors import PreconditionFailed
 from chalicelib.objects.get import current
+from chalicelib.objects.put import check_if_match
 from chalicelib.ports.site import Site
 
 
@@ -27,8 +27,8 @@ def delete_object(site: Site, bucket: OpenBucket, key: str, if_match: str | None
 
     def build(found: Record | None, stamp: Stamp) -> Record:
         live = found if found is not None and found.live else None
-        if if_match is not None and (live is None or live.etag != if_match):
-            raise PreconditionFailed("If-Match")
+        if if_match is not None:
+            check_if_match(if_match, key, live)
         return Record(bucket.id, key, stamp, False, site.clock.now_ms())
 
     commit(site, bucket, key, build)

@@ -23,7 +23,7 @@ from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import bodies, uploads
 from chalicelib.objects.commit import OpenBucket, commit
-from chalicelib.objects.errors import PreconditionFailed
+from chalicelib.objects.errors import NoSuchKey, PreconditionFailed
 from chalicelib.ports.metadata import Write
 from chalicelib.ports.site import Site
 
@@ -57,7 +57,15 @@ def check_conditions(request: PutRequest, head: Record | None) -> None:
     live = head if head is not None and head.live else None
     if request.if_none_match and live is not None:
         raise PreconditionFailed("If-None-Match")
-    if request.if_match is not None and (live is None or live.etag != request.if_match):
+    if request.if_match is not None:
+        check_if_match(request.if_match, request.key, live)
+
+
+def check_if_match(if_match: str, key: str, live: Record | None) -> None:
+    """If-Match of a write: an ETag, or `*` for any object at all; S3 answers 404 for none."""
+    if live is None:
+        raise NoSuchKey(key)
+    if if_match not in ("*", live.etag):
         raise PreconditionFailed("If-Match")
 
 

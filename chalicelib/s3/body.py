@@ -135,15 +135,17 @@ def receive(
     *,
     length_max: int,
     compute: Algorithm | None = None,
+    header_covers_body: bool = True,
 ) -> CheckedBody:
     """The request's body, decoded if aws-chunked, with every check the client asked for.
 
-    `compute` is the checksum to compute when the client declares none. EntityTooLarge comes
-    before the first byte is read.
+    `compute` is the checksum to compute when the client declares none. `header_covers_body` is
+    False for CompleteMultipartUpload, whose x-amz-checksum-* speaks of the object, not of its XML.
+    EntityTooLarge comes before the first byte is read.
     """
     headers = request.headers
     content_md5 = checksums.parse_content_md5(headers.get("content-md5"))
-    expected = checksums.expected_checksum(headers)
+    expected = checksums.expected_checksum(headers) if header_covers_body else None
     streaming = _STREAMING.get(identity.mode)
     length = body_length(request, identity)
     if length > length_max:
@@ -184,9 +186,11 @@ def body_length(request: Request, identity: Identity) -> int:
     return request.body.length
 
 
-def receive_small(request: Request, identity: Identity, *, length_max: int) -> bytes:
+def receive_small(
+    request: Request, identity: Identity, *, length_max: int, header_covers_body: bool = True
+) -> bytes:
     """A whole small body (XML), verified; EntityTooLarge before anything is read."""
-    body = receive(request, identity, length_max=length_max)
+    body = receive(request, identity, length_max=length_max, header_covers_body=header_covers_body)
     pieces = []
     while piece := body.read(SLICE_BYTES):
         pieces.append(piece)

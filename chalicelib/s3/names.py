@@ -13,34 +13,19 @@ import base64
 import binascii
 import re
 
+from chalicelib.domain.names import KEY_BYTES_MAX, bucket_name_problem
 from chalicelib.s3 import errors
 
-KEY_BYTES_MAX = 1024
 PART_NUMBER_MAX = 10_000
 PAGE_MAX = 1000
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]").fullmatch
-_IPV4 = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+").fullmatch
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}").fullmatch
 _NUMBER = re.compile(r"[0-9]{1,10}").fullmatch
-_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
-_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-# Kept for our own routes and directories, so that no bucket can ever shadow one.
-_RESERVED = frozenset({"admin", "causeway"})
 
 
 def check_bucket(name: str) -> str:
     """The bucket name, or InvalidBucketName."""
-    if (
-        not _BUCKET(name)
-        or ".." in name
-        or ".-" in name
-        or "-." in name
-        or _IPV4(name)
-        or name.startswith(_RESERVED_PREFIXES)
-        or name.endswith(_RESERVED_SUFFIXES)
-        or name in _RESERVED
-    ):
+    if bucket_name_problem(name) is not None:
         raise errors.InvalidBucketName(BucketName=name)
     return name
 

@@ -92,6 +92,14 @@ class TestAccepted:
 
         assert receive_small(request, verify(request), length_max=100) == BODY
 
+    def test_checksum_of_the_object_is_not_that_of_the_xml(self):
+        """CompleteMultipartUpload's x-amz-checksum-* speaks of the object."""
+        request = signed_request("POST", headers=[("x-amz-checksum-crc32", "AAAAAA==")], body=BODY)
+
+        got = receive_small(request, verify(request), length_max=100, header_covers_body=False)
+
+        assert got == BODY
+
 
 class TestRefused:
     @pytest.mark.parametrize(

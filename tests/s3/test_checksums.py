@@ -57,7 +57,7 @@ class TestParts:
 
         assert joined == checksums.encode(digest(algorithm, b"".join(parts)))
 
-    @given(first=st.binary(max_size=20), second=st.binary(max_size=20), zeros=st.integers(0, 2**40))
+    @given(first=st.binary(max_size=20), second=st.binary(max_size=20), zeros=st.integers(1, 2**40))
     def test_as_awscrt_combines(self, first, second, zeros):
         """The same as awscrt for sizes no test could hash."""
         one, two = zlib.crc32(first), zlib.crc32(second)
