@@ -6,6 +6,8 @@ import random
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,40 @@ def test_an_upload_is_removed_for_good(calls, blocks):
 
     (_, removed), (sync, synced) = calls
     assert ("fsync", os.path.dirname(removed)) == (sync, synced)
+
+
+def test_a_directory_made_again_after_another_process_removed_it(calls, blocks, tmp_path):
+    """What this process knew of it does not count for the new one."""
+    blocks.put(block_id(), b"x")
+    DirectoryBlocks(tmp_path / "site", 0).delete_upload(UPLOAD)
+    calls.clear()
+
+    blocks.put(block_id(), b"x")
+
+    assert ["fdatasync", "rename", "fsync", "fsync"] == [call[0] for call in calls]
+
+
+def test_a_link_is_synced_like_a_block(calls, blocks):
+    """Its bytes are on the disk already; its name and its directory's are seen to it."""
+    blocks.put(block_id("one"), b"x")
+    calls.clear()
+
+    blocks.link(block_id("one"), block_id("two"))
+
+    (name, _, target), *synced = calls
+    directory = os.path.dirname(target)
+    assert "rename" == name
+    assert [("fsync", directory), ("fsync", os.path.dirname(directory))] == synced[:2]
+
+
+def test_a_document_is_removed_for_good(calls, blocks):
+    """Its directory is synced: it must not come back into rebuilt tables."""
+    blocks.put_document("manifests/k/s", b"x")
+    calls.clear()
+
+    blocks.delete_document("manifests/k/s")
+
+    assert [("fsync", "manifests/k")] == calls
 
 
 def test_a_new_root_is_synced_above(calls, tmp_path):
@@ -341,34 +377,21 @@ def test_nobody_else_may_read(blocks, tmp_path):
 
 def test_putting_while_the_upload_is_removed(blocks):
     """Writers and a remover of one upload meet without an error nobody expects."""
-    problems = []
 
     def write(attempt):
-        try:
-            for number in range(60):
+        for number in range(60):
+            with suppress(Unavailable):  # allowed: it did not happen
                 blocks.put(block_id(attempt=attempt, number=number), b"x")
-        except Unavailable:
-            pass  # allowed: it did not happen
-        except Exception as problem:
-            problems.append(problem)
 
     def remove():
-        try:
-            for _ in range(60):
+        for _ in range(60):
+            with suppress(Unavailable):
                 blocks.delete_upload(UPLOAD)
-        except Unavailable:
-            pass
-        except Exception as problem:
-            problems.append(problem)
 
-    threads = [threading.Thread(target=write, args=(attempt,)) for attempt in "abc"]
-    threads.append(threading.Thread(target=remove))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        tasks = [pool.submit(write, attempt) for attempt in "abc"] + [pool.submit(remove)]
 
-    assert [] == problems
+    assert [None] * 4 == [task.exception() for task in tasks]
     blocks.delete_upload(UPLOAD)
     assert [] == list(blocks.list_upload(UPLOAD))
 

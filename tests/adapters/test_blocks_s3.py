@@ -270,13 +270,27 @@ def test_a_full_store():
 class HalfDeleting:
     """A client whose DeleteObjects answers 200 and says that one object stayed."""
 
+    deleted = 0
+
     def list_objects_v2(self, **_):
         return {"Contents": [{"Key": "one"}, {"Key": "two"}]}
 
     def delete_objects(self, **_):
+        self.deleted += 1
         return {"Errors": [{"Key": "two", "Code": "InternalError"}]}
 
 
 def test_errors_inside_the_answer_to_delete():
     """delete_upload looks at what became of each object."""
-    each_raises(Indeterminate, [lambda: S3Blocks(HalfDeleting(), "bucket").delete_upload("up")])
+    client = HalfDeleting()
+
+    each_raises(Indeterminate, [lambda: S3Blocks(client, "bucket").delete_upload("up")])
+
+    assert 1 == client.deleted
+
+
+def test_the_client_never_retries_by_itself():
+    """One call is one request: after hidden tries "refused" would not mean "did not happen"."""
+    retries = client_config().retries
+
+    assert 1 == retries["total_max_attempts"]

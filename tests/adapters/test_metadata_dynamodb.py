@@ -27,21 +27,23 @@ def new_metadata(client: Any, prefix: str) -> DynamoMetadata:
     return DynamoMetadata(client, prefix, sleep_ms=seconds_asleep, token=token)
 
 
-class TestOnDynamoDBLocal(MetadataContract):
-    model_examples = 8
+@pytest.fixture(scope="module")
+def local(dynamodb: Service) -> Iterator[Any]:
+    """A client of DynamoDB Local, with tables of its own."""
+    service = dataclasses.replace(dynamodb, access_key=f"metadata{uuid4().hex}")
+    client = boto3.client("dynamodb", config=client_config(), **service.boto3_arguments())
+    create_tables(client, "site")
+    yield client
+    delete_tables(client, "site")
 
-    @pytest.fixture(scope="class")
-    def tables(self, dynamodb: Service) -> Iterator[tuple[Any, str]]:
-        """A client, and the prefix of tables made for this class."""
-        service = dataclasses.replace(dynamodb, access_key=f"metadata{uuid4().hex}")
-        client = boto3.client("dynamodb", config=client_config(), **service.boto3_arguments())
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Any]:
+    """A client of moto, with tables."""
+    with mock_aws():
+        client = boto3.client("dynamodb", "us-east-1", config=client_config())
         create_tables(client, "site")
-        yield client, "site"
-        delete_tables(client, "site")
-
-    @pytest.fixture
-    def metadata(self, tables: tuple[Any, str]) -> DynamoMetadata:
-        return new_metadata(*tables)
+        yield OneAtATime(client)
 
 
 class OneAtATime:
@@ -63,19 +65,24 @@ class OneAtATime:
         return call
 
 
+class TestOnDynamoDBLocal(MetadataContract):
+    model_examples = 8
+
+    @pytest.fixture
+    def metadata(self, local: Any) -> DynamoMetadata:
+        return new_metadata(local, "site")
+
+
 class TestOnMoto(MetadataContract):
     model_examples = 8
 
-    @pytest.fixture(scope="class")
-    def client(self) -> Iterator[Any]:
-        with mock_aws():
-            client = boto3.client("dynamodb", "us-east-1", config=client_config())
-            create_tables(client, "site")
-            yield OneAtATime(client)
-
     @pytest.fixture
-    def metadata(self, client: Any) -> DynamoMetadata:
-        return new_metadata(client, "site")
+    def metadata(self, moto: Any) -> DynamoMetadata:
+        return new_metadata(moto, "site")
+
+    @pytest.mark.xfail(reason="moto takes 25 rows in TransactGetItems, DynamoDB 100")
+    def test_get_takes_many_rows(self, metadata: DynamoMetadata, pk: str):
+        super().test_get_takes_many_rows(metadata, pk)
 
 
 def test_tables_can_be_made_and_removed_twice():
@@ -84,7 +91,7 @@ def test_tables_can_be_made_and_removed_twice():
         client = boto3.client("dynamodb", "us-east-1", config=client_config())
         for _ in range(2):
             create_tables(client, "site")
-            assert sorted(f"site-{t}" for t in Table) == client.list_tables()["TableNames"]
+            assert sorted(f"site-{t}" for t in Table) == sorted(client.list_tables()["TableNames"])
         for _ in range(2):
             delete_tables(client, "site")
             assert [] == client.list_tables()["TableNames"]

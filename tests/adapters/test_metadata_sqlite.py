@@ -191,7 +191,7 @@ def test_a_second_server_is_refused(tmp_path: Path):
     """One process owns a directory; another is told which; a dead one's claim is void."""
     with child("own", tmp_path) as owner:
         assert owner.stdout is not None
-        assert b"ready\n" == owner.stdout.read(6)
+        assert b"ready\n" == owner.stdout.readline()
 
         with pytest.raises(Refused, match=f"process id {owner.pid}"):
             own_directory(tmp_path)

@@ -28,21 +28,22 @@ WRITES: list[Write] = [
 ]
 
 
-class TestSqliteRemote(MetadataContract):
-    @pytest.fixture(scope="class")
-    def directory(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-        """Where a writer process serves."""
-        directory = tmp_path_factory.mktemp("site")
-        with child("serve", directory) as serving:
-            assert serving.stdout is not None and serving.stdin is not None
-            assert b"ready\n" == serving.stdout.read(6)
-            yield directory
-            serving.stdin.close()
-            assert 0 == serving.wait(10)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory in which another process writes and serves."""
+    directory = tmp_path_factory.mktemp("site")
+    with child("serve", directory) as serving:
+        assert serving.stdout is not None and serving.stdin is not None
+        assert b"ready\n" == serving.stdout.readline()
+        yield directory
+        serving.stdin.close()
+        assert 0 == serving.wait(10)
 
+
+class TestSqliteRemote(MetadataContract):
     @pytest.fixture
-    def metadata(self, directory: Path) -> Iterator[SqliteRemote]:
-        metadata = SqliteRemote(directory / "metadata.db", directory / "commits.sock")
+    def metadata(self, served: Path) -> Iterator[SqliteRemote]:
+        metadata = SqliteRemote(served / "metadata.db", served / "commits.sock")
         yield metadata
         metadata.close()
 

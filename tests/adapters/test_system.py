@@ -1,5 +1,6 @@
 """The real clock, chance, threads, buffers, locks, log and vault keep the contracts of the ports."""
 
+import fcntl
 import io
 import json
 import multiprocessing
@@ -165,6 +166,24 @@ class TestFileLocks(LocksContract):
 
         assert [] == list((tmp_path / "locks").iterdir())
 
+    def test_a_file_removed_while_it_was_being_locked(self, locks, tmp_path, monkeypatch):
+        """A lock on a file that lost its name excludes nobody: another is taken."""
+        real, locked = fcntl.flock, []
+
+        def flock(fd, how):
+            real(fd, how)
+            locked.append(os.fstat(fd).st_ino)
+            if len(locked) == 1:
+                [path] = (tmp_path / "locks").iterdir()
+                path.unlink()
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+        with locks.hold("name"):
+            [path] = (tmp_path / "locks").iterdir()
+            assert 2 == len(locked)
+            assert locked[1] == path.stat().st_ino
+
     def test_a_killed_holder_lets_go(self, locks, tmp_path):
         """kill -9 of the holder frees the name at once."""
         command = [sys.executable, "-c", HOLDER, str(tmp_path / "locks")]
@@ -242,7 +261,10 @@ class TestAesVault(VaultContract):
 
 
 WRAPPED_1 = "01070707070707070707070707a34e0803fa13a238e484983451b029adc77bf204c933"
-SEALED_1 = "0113be4feaeaf204c7fd3358fc9c00721881d174278128227ec674f37f7fe97b6d7cf27f55f9f51c971147de706f30d2e642638ad65e2e"
+SEALED_1 = (
+    "0113be4feaeaf204c7fd3358fc9c00721881d174278128227ec674f37f7fe97b6d"
+    "7cf27f55f9f51c971147de706f30d2e642638ad65e2e"
+)
 
 
 class TestMasterKey:

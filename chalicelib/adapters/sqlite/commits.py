@@ -124,12 +124,13 @@ class Commits:
                     ticket.answer()
             if self._work.rest_due():
                 self._work.rest()
+            with self._changed:
+                self._busy = False
 
     def _next(self) -> list[Ticket] | None:
         """What to commit, maybe nothing when only a rest is due; None at the end."""
         with self._changed:
-            self._busy = False
-            while not (self._queue or self._closed or self._work.rest_due()) or self._busy:
+            while self._busy or not (self._queue or self._closed or self._work.rest_due()):
                 self._changed.wait()
             if self._closed and not self._queue:
                 return None

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from chalicelib.adapters.sqlite.commits import Outcome
 from chalicelib.adapters.sqlite.wire import encode_answer, take_requests
-from chalicelib.domain.errors import StoreError, Unavailable
+from chalicelib.domain.errors import Indeterminate, StoreError, Unavailable
 from chalicelib.ports.metadata import Write
 
 CONNECTIONS_MAX = 1024  # a thread of a worker process needs one
@@ -112,6 +112,8 @@ class CommitServer:
             outcomes = self._metadata.transact_each([writes for _, writes in requests])
         except StoreError as error:
             outcomes = [Unavailable(str(error))] * len(requests)
+        except Exception as error:  # whatever it is, the other processes must not wait in vain
+            outcomes = [Indeterminate(repr(error))] * len(requests)
         for (connection, _), outcome in zip(requests, outcomes, strict=True):
             try:
                 connection.peer.sendall(encode_answer(outcome))

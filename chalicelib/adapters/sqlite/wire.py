@@ -115,6 +115,8 @@ def _decode(body: bytes) -> list[Write]:
 
 
 def _from_plain(kind: int, table: str, pk: str, sk: bytes, value: bytes, guard: bytes | bool) -> Write:
+    if type(pk) is not str or type(sk) is not bytes or (kind == _PUT) != (type(value) is bytes):
+        raise ValueError("not a request: a word has the wrong type")
     row = RowId(Table(table), pk, sk)
     expect: Expect = guard if isinstance(guard, bytes) else ANY if guard else ABSENT
     if kind == _PUT:

@@ -5,7 +5,8 @@
     fatal(error)      called once, when a write or sync failed and nobody can know what the disk
                       holds: the process must end. Until it does every transact is Unavailable
     on_commit(rows)   the (table, pk) pairs of every commit, after it is durable and before its
-                      callers hear of it; it runs in their way and must be quick
+                      callers hear of it; it runs in their way, must be quick, must not raise,
+                      and must not transact
 
 Promise transact returns after fsync; each transaction of a group stands or falls alone
 Errors  Conflict · NoRoom: the disk is full, the whole group is undone · Unavailable · Indeterminate
@@ -165,8 +166,13 @@ class _Writer:
     def close(self) -> None:
         """Leave an empty log behind, unless the file cannot be trusted any more."""
         if self._failure is None:
-            with contextlib.suppress(apsw.BusyError):
+            try:
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:  # a reader stays: the next writer finds the log and reads it
+                pass
+            except BaseException as error:
+                self._stop(error)
+        self._failure = self._failure or Unavailable("closed")
         self._db.close()
 
     def _apply_all(self, tickets: Sequence[Ticket]) -> set[tuple[Table, str]]:

@@ -1,0 +1,159 @@
+"""Setting links up and switching them: what `causeway connect`, `realtime`, `proxy-get` do.
+
+connect     prove the link with a signed hello, then save it; an unproved one is never saved
+realtime    enable: what is committed is owed from now on, and a fullsync brings what was before
+            start, stop: send what is owed, or keep it · disable: forget what is owed
+Errors      InvalidRequest for a wrong word, LinkUnknown, and whatever the proof found wrong
+Source      riak-repl connect / realtime / proxy_get (research/riakcs.md §1.7); DESIGN §5 "Links".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.domain.account import User
+from chalicelib.domain.errors import Refused, StoreError, Unavailable
+from chalicelib.domain.names import check_site
+from chalicelib.objects.errors import InvalidRequest
+from chalicelib.objects.names import secret_context
+from chalicelib.ports.site import Site
+from chalicelib.replication.door import link_context
+from chalicelib.replication.links import FULLSYNC_INTERVAL_MS, Link
+from chalicelib.replication.node import Node
+
+SECRET_CHARS_MIN = 32  # of a link's secret: 128 bits as hex
+FULLSYNC_INTERVAL_MIN_MS = 10 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A link to make, as seen from this site. `prove`: ask the other site before saving."""
+
+    site: str
+    endpoint: str
+    secret: str
+    public_key: str
+    incarnation: str
+    ca_file: str = ""
+    sink: bool = False
+    source: bool = False
+    prove: bool = True
+    fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
+
+
+def secret_of(site: Site, user: User) -> str:
+    """A user's secret in clear, to be shown once."""
+    return site.vault.unwrap(user.secret, secret_context(user.access_key))
+
+
+def connect(node: Node, wanted: Wanted) -> Link:
+    """Make a link, or take over an existing one's switches with a new secret."""
+    try:
+        check_site(wanted.site)
+        public_key = bytes.fromhex(wanted.public_key)
+    except ValueError as problem:
+        raise InvalidRequest(str(problem)) from problem
+    if wanted.site == node.site.id:
+        raise InvalidRequest("a site cannot be linked to itself")
+    if len(wanted.secret) < SECRET_CHARS_MIN:
+        raise InvalidRequest(f"a link's secret has at least {SECRET_CHARS_MIN} characters")
+    known = node.links.read().by_site.get(wanted.site)
+    blank = Link(wanted.site, "", b"", b"", "", fullsync_interval_ms=wanted.fullsync_interval_ms)
+    link = replace(
+        known or blank,
+        endpoint=wanted.endpoint,
+        secret=node.site.vault.wrap(wanted.secret, link_context(wanted.site)),
+        public_key=public_key,
+        incarnation=wanted.incarnation,
+        ca_file=wanted.ca_file,
+        sink=wanted.sink or bool(known and known.sink),
+        source=wanted.source or bool(known and known.source),
+    )
+    if wanted.prove:
+        _prove(node, link)
+
+    def save(by_site: dict[str, Link]) -> None:
+        by_site[wanted.site] = link
+
+    node.links.change(save)
+    return link
+
+
+def _prove(node: Node, link: Link) -> None:
+    """Say hello over the link and name what is wrong with it."""
+    try:
+        hello = node.dial(link).hello()
+    except ValueError as problem:
+        raise InvalidRequest(str(problem)) from problem
+    except Refused as problem:
+        raise Refused(f"site {link.site} refused the link: {problem}") from problem
+    except StoreError as problem:
+        raise Unavailable(f"the link cannot be made: {problem}") from problem
+    if hello.site != link.site or hello.incarnation != link.incarnation:
+        raise Refused(f"{link.endpoint} is another site or incarnation than the one to be linked")
+    if hello.primary != node.record.primary:
+        raise Refused(
+            f"site {link.site} takes {hello.primary} for the primary, this site takes "
+            f"{node.record.primary}: start both with the same --primary"
+        )
+    node.contacts.note(link.site)
+
+
+def disconnect(node: Node, site: str) -> None:
+    """Forget a link and everything owed over it."""
+    node.links.read().get(site)
+
+    def remove(by_site: dict[str, Link]) -> None:
+        by_site.pop(site, None)
+
+    node.links.change(remove)
+    node.outbox(site).drop()
+
+
+def realtime(node: Node, site: str, action: str) -> Link:
+    """Switch a link's stream."""
+    link = node.links.read().get(site)
+    if not link.sink:
+        raise InvalidRequest(f"{site} is no sink of this site; `causeway connect` makes it one")
+    if action == "enable":
+        return _enable(node, link)
+    if action == "start":
+        if not link.enabled:
+            raise InvalidRequest(f"enable realtime to {site} first")
+        node.outbox(site).retry_now()
+        return node.links.update(site, started=True)
+    if action == "stop":
+        return node.links.update(site, started=False)
+    if action == "disable":
+        changed = node.links.update(site, enabled=False, started=False, backfilling=False)
+        node.outbox(site).drop()
+        return changed
+    raise InvalidRequest("action: enable, start, stop or disable")
+
+
+def _enable(node: Node, link: Link) -> Link:
+    if link.enabled:
+        return link
+    now_ms = node.site.clock.now_ms()
+    changed = node.links.update(link.site, enabled=True, backfilling=True, enabled_ms=now_ms)
+    # A run that began before this moment may have passed by what was written meanwhile.
+    node.runs.stop(link.site, now_ms)
+    node.start_fullsync(link.site)
+    return changed
+
+
+def proxy_get(node: Node, site: str, action: str) -> Link:
+    """Let a site fetch blocks from this one, or stop it."""
+    if action not in ("enable", "disable"):
+        raise InvalidRequest("action: enable or disable")
+    return node.links.update(site, proxy_get=action == "enable")
+
+
+def fullsync_interval(node: Node, site: str, interval_ms: Any) -> Link:
+    """How often a link is compared; 0 for never."""
+    if not isinstance(interval_ms, int) or isinstance(interval_ms, bool):
+        raise InvalidRequest("interval_ms: a whole number of milliseconds, 0 for never")
+    if interval_ms and interval_ms < FULLSYNC_INTERVAL_MIN_MS:
+        raise InvalidRequest(f"interval_ms: 0, or at least {FULLSYNC_INTERVAL_MIN_MS}")
+    return node.links.update(site, fullsync_interval_ms=interval_ms)
