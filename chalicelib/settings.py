@@ -75,7 +75,8 @@ def _size(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _duration_ms(value: str) -> int:
+def duration_ms(value: str) -> int:
+    """`6h` in ms; ValueError says what a duration looks like."""
     match = _DURATION.fullmatch(value)
     if match is None:
         raise ValueError("use a duration such as 6h, 30m or 10s")
@@ -132,14 +133,14 @@ class Settings:
 
     site: str = _setting(_site_id, "")
     primary: str = _setting(_site_id, "")  # decides unique names; "" until linked: this site
-    region: str = _setting(_text, "us-east-1")
+    region: str = _setting(_text, "")  # unset: any region a client signs for
     read_only: bool = _setting(_flag, False)
 
     backend: Backend = _setting(Backend, Backend.DIRECTORY)
     data: Path | None = _setting(Path, None)
     blocks_bucket: str = _setting(_text, "")
     blocks_prefix: str = _setting(_text, "")
-    blocks_region: str = _setting(_text, "us-east-1")
+    blocks_region: str = _setting(_text, "")  # unset: any region a client signs for
     blocks_endpoint: str = _setting(_url, "")  # "" is AWS itself
     dynamodb_prefix: str = _setting(_text, "causeway-")
     dynamodb_endpoint: str = _setting(_url, "")
@@ -159,9 +160,9 @@ class Settings:
     buffer_bytes: int = _setting(_size(16 << 20, 64 << 30), 48 << 20)  # of blocks in flight, per process
     block_size: int = _setting(_size(64 << 10, 16 << 20), 4 << 20)  # a default block fits a Lambda answer
     inline_max: int = _setting(_size(0, 32 << 10), 0)  # 0: 32 KiB, or 8 KiB on DynamoDB
-    leeway: int = _setting(_duration_ms, 24 * 3_600_000)
-    gc_hold: int = _setting(_duration_ms, 7 * 86_400_000)
-    fullsync_interval: int = _setting(_duration_ms, 6 * 3_600_000)
+    leeway: int = _setting(duration_ms, 24 * 3_600_000)
+    gc_hold: int = _setting(duration_ms, 7 * 86_400_000)
+    fullsync_interval: int = _setting(duration_ms, 6 * 3_600_000)
 
     log_level: str = _setting(_log_level, "info")
     log_file: Path | None = _setting(Path, None)  # unset: standard error

@@ -266,13 +266,9 @@ class JsonLog:
     def event(self, name: str, **fields: object) -> None:
         """Write a line; a log that cannot be written stops nobody."""
         now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
-        head = {
-            "ts": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": str(fields.pop("level", "info")),
-            "event": name,
-        }
-        shown = _fields(fields, 0)
-        line = json.dumps({**head, **shown, **head})
+        at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        head = {"ts": at, "level": str(fields.pop("level", "info")), "event": name}
+        line = json.dumps({**head, **_fields(fields, 0), **head})
         with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
             self._stream.write(line + "\n")
             self._stream.flush()

@@ -42,7 +42,7 @@ def _unframe(magic: bytes, form: bytes) -> tuple[dict[str, Any], memoryview]:
     try:
         end = 7 + _LENGTH.unpack_from(form, 3)[0]
         header = json.loads(bytes(form[7:end]))
-    except (struct.error, ValueError) as problem:
+    except (struct.error, ValueError, RecursionError) as problem:
         raise Corrupt(f"stored form {magic!r} cannot be read") from problem
     return header, memoryview(form)[end:]
 
@@ -117,6 +117,8 @@ def decode_record(form: bytes) -> Record:
         blocks = _unblocks(tail[header["i"] :])
         index_count = header.get("n", 0)
         cut = len(blocks) - index_count
+        if len(inline) != header["i"] or not 0 <= cut <= len(blocks):
+            raise Corrupt("a record's stored form is cut short")
         checksum = header.get("x")
         return Record(
             bucket_id=header["b"],
@@ -167,11 +169,11 @@ def decode_document(form: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(form)
         version = fields.pop("v")
-    except (ValueError, KeyError, AttributeError, TypeError) as problem:
+        if version != DOCUMENT_VERSION:
+            raise Corrupt(f"a stored document has version {version}; this program knows {DOCUMENT_VERSION}")
+        return {k: _rich(v) for k, v in fields.items()}
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
         raise Corrupt("a stored document cannot be read") from problem
-    if version != DOCUMENT_VERSION:
-        raise Corrupt(f"a stored document has version {version}; this program knows {DOCUMENT_VERSION}")
-    return {k: _rich(v) for k, v in fields.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ Source  Riak CS `lfs_manifest` (research/riakcs.md §2); DESIGN §5.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,6 @@ from chalicelib.domain.stamp import Stamp
 BLOCK_SIZE = 4 * 1024 * 1024  # so that one block fits a 6 MB Lambda answer
 INLINE_MAX = 32 * 1024  # a constant of the format: a record stays below 64 KiB with its body inside
 RECORD_BYTES_MAX = 64 * 1024  # whatever the object; longer part lists go to index blocks
-INDEX_ATTEMPT = "index"  # the attempt under which an upload's index blocks are filed
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -95,10 +95,18 @@ class Record:
     index: tuple[Block, ...] = ()  # when non-empty, `parts` lies in these blocks
 
 
+def index_attempt(index: tuple[Block, ...]) -> str:
+    """The attempt an upload's index blocks are filed under: named after what they hold, so that two
+    Completes of one upload that name different parts never write one block twice."""
+    digest = hashlib.blake2b(b"".join(block.hash for block in index), digest_size=8)
+    return f"index-{digest.hexdigest()}"
+
+
 def index_refs(record: Record) -> Iterator[BlockRef]:
     """The index blocks a record names."""
+    attempt = index_attempt(record.index)
     for number, block in enumerate(record.index):
-        yield BlockRef(BlockId(record.upload, INDEX_ATTEMPT, number), block, record.origin)
+        yield BlockRef(BlockId(record.upload, attempt, number), block, record.origin)
 
 
 def part_refs(record: Record, parts: tuple[Part, ...]) -> Iterator[BlockRef]:

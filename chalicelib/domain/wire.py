@@ -66,4 +66,4 @@ def signature(
 
 def same(one: str, other: str) -> bool:
     """Constant-time equality that no text can make raise."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

@@ -8,7 +8,8 @@
     GET    /causeway/admin/links                      all links, without secrets
     POST   /causeway/admin/links                      {site, endpoint, secret, …}: prove, then save
     DELETE /causeway/admin/links/SITE                 forget a link and what it was owed
-    POST   /causeway/admin/links/SITE/realtime        {action: enable | start | stop | disable}
+    POST   /causeway/admin/links/SITE/realtime        {action: enable | start | stop | disable
+                                                                | pause-blocks | resume-blocks}
     POST   /causeway/admin/links/SITE/proxy-get       {action: enable | disable}
     POST   /causeway/admin/links/SITE/fullsync        {action: start | stop | interval, …}
     POST   /causeway/admin/gc                         one GC run now

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
+from chalicelib.bootstrap import Wakeup
 from chalicelib.objects import tree
 from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
@@ -25,28 +25,6 @@ IDLE_S = 1.0  # without a wake-up, look this often
 FULLSYNC_SLICE_MS = 2000
 GC_EVERY_S = 60.0
 FOLD_EVERY_S = 1.0
-
-
-@dataclass
-class Wakeup:
-    """An event many threads wait for, each with its own flag, so that none steals another's."""
-
-    _flags: list[threading.Event] = field(default_factory=list)
-
-    def flag(self) -> threading.Event:
-        """A flag of one's own."""
-        event = threading.Event()
-        self._flags.append(event)
-        return event
-
-    def drop(self, flag: threading.Event) -> None:
-        """The flag is waited for no more."""
-        self._flags.remove(flag)
-
-    def wake(self) -> None:
-        """Wake everybody."""
-        for flag in list(self._flags):
-            flag.set()
 
 
 class Background:
@@ -100,9 +78,7 @@ class Background:
     def _open_lanes(self) -> bool:
         self._lanes = {key: thread for key, thread in self._lanes.items() if thread.is_alive()}
         for link in self._node.links.read().by_site.values():
-            if not (link.sink and link.enabled and link.started):
-                continue
-            for lane in (RECORD, SMALL, LARGE):
+            for lane in _lanes(link):
                 key = (link.site, lane)
                 if key not in self._lanes:
                     self._lanes[key] = self._start(f"{lane}-{link.site}", self._lane(link.site, lane))
@@ -119,7 +95,7 @@ class Background:
             try:
                 while not self._stopping.is_set():
                     link = self._node.links.read().by_site.get(site)
-                    if link is None or not (link.sink and link.enabled and link.started):
+                    if link is None or lane not in _lanes(link):
                         return
                     flag.clear()
                     if not self._guarded(f"{lane} to {site}", partial(serve, link)):
@@ -164,3 +140,10 @@ class Background:
                 since_gc = 0.0
             since_gc += FOLD_EVERY_S
             self._stopping.wait(FOLD_EVERY_S)
+
+
+def _lanes(link: Link) -> tuple[str, ...]:
+    """The lanes that shall be served now."""
+    if not (link.sink and link.enabled and link.started):
+        return ()
+    return (RECORD, SMALL, LARGE) if link.blocks else (RECORD,)

@@ -18,10 +18,12 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 from chalicelib import bootstrap
+from chalicelib.hosts.background import Background
 from chalicelib.hosts.listener import STOP_S_MAX, listen
 from chalicelib.hosts.worker import READY, Orders
 from chalicelib.ports.system import Log
@@ -46,6 +48,18 @@ class Open(Protocol):
     """Opens a site for its main process; leaving the context closes it."""
 
     def __call__(self, settings: Settings) -> AbstractContextManager[MainSite]: ...
+
+
+@contextmanager
+def open_site(settings: Settings) -> Iterator[MainSite]:
+    """The site and its background work."""
+    with bootstrap.open_main(settings) as wired:
+        background = Background(wired.node, wired.wakeup)
+        background.start()
+        try:
+            yield wired
+        finally:
+            background.stop()
 
 
 class NotReady(Exception):
@@ -148,19 +162,20 @@ class Workers:
 
 def serve(
     settings: Settings,
-    open_site: Open = bootstrap.open_main,
-    build_worker: str = "chalicelib.bootstrap:build_worker",
+    open_main: Open = open_site,
+    build_worker: str = "chalicelib.hosts.faces:build_worker",
 ) -> int:
     """Run a site until it is told to stop; the exit status. Call it from the main thread."""
     # Before any thread begins, so that none of them gets these: sigtimedwait below does.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         # The port first: if it is taken, nothing of the site has been touched.
-        with listen(settings.host, settings.port) as listening, open_site(settings) as site:
+        with listen(settings.host, settings.port) as listening, open_main(settings) as site:
             workers = Workers(settings, build_worker, listening, site.log)
             try:
                 return _run(workers, listening, site.log)
             finally:
+                listening.close()  # while the last requests end, a new client shall not wait in vain
                 workers.stop()
                 site.log.event("stopped")
     finally:

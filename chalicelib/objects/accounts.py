@@ -9,7 +9,7 @@ Source                   DESIGN §5 "Users and buckets".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chalicelib.domain.account import Bucket, BucketState, User
 from chalicelib.domain.forms import decode_bucket, decode_user, encode_bucket, encode_user
@@ -82,9 +82,10 @@ def save_bucket(
     *,
     owns_name: bool = True,
     name_form: bytes | None = None,
+    also: Iterable[Write] = (),
 ) -> None:
     """Replace `old` (None: a new bucket) by `new`. If it `owns_name`, its name points at it (or at
-    nothing once it is deleted); `name_form` is what the name row holds now."""
+    nothing once it is deleted); `name_form` is what the name row holds now; `also` goes with it."""
     form = encode_bucket(new)
     writes: list[Write] = [Put(rows.bucket(new.id), form, expected(encode_bucket(old)) if old else ABSENT)]
     name_row = rows.bucket_name(new.name)
@@ -93,12 +94,15 @@ def save_bucket(
     elif owns_name and name_form is not None:
         writes.append(Delete(name_row, name_form))
     owed = Owed("bucket", new.id, new.id, str(new.stamp), 0, False, has)
-    site.metadata.transact([*writes, *site.announcer.writes([owed])])
+    site.metadata.transact([*writes, *also, *site.announcer.writes([owed])])
     site.announcer.committed()
 
 
-def save_user(site: Site, old: User | None, new: User, has: tuple[str, ...] = ()) -> None:
-    """Replace `old` (None: a new user) by `new`, and keep the e-mail row pointing at it."""
+def save_user(
+    site: Site, old: User | None, new: User, has: tuple[str, ...] = (), *, also: Iterable[Write] = ()
+) -> None:
+    """Replace `old` (None: a new user) by `new`, and keep the e-mail row pointing at it; `also` goes
+    with it."""
     writes: list[Write] = [
         Put(
             rows.user(new.access_key),
@@ -112,5 +116,5 @@ def save_user(site: Site, old: User | None, new: User, has: tuple[str, ...] = ()
     if old is not None and old.email and old.email != new.email:
         writes.append(Delete(rows.user_email(old.email), key))
     owed = Owed("user", "", new.access_key, str(new.stamp), 0, False, has)
-    site.metadata.transact([*writes, *site.announcer.writes([owed])])
+    site.metadata.transact([*writes, *also, *site.announcer.writes([owed])])
     site.announcer.committed()

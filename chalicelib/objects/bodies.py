@@ -18,13 +18,13 @@ from chalicelib.domain import codec
 from chalicelib.domain.chunking import Slice, slices
 from chalicelib.domain.errors import Corrupt, Missing
 from chalicelib.domain.manifest import (
-    INDEX_ATTEMPT,
     RECORD_BYTES_MAX,
     Block,
     BlockId,
     BlockRef,
     Part,
     Record,
+    index_attempt,
     index_refs,
 )
 from chalicelib.ports.site import Site
@@ -54,8 +54,12 @@ def read_up_to(body: Body, size: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def _described(site: Site, body: bytes) -> Block:
+    return Block(len(body), site.hashing.hash(body), site.hashing.check(body))
+
+
 def _file(site: Site, block_id: BlockId, body: bytes) -> Block:
-    block = Block(len(body), site.hashing.hash(body), site.hashing.check(body))
+    block = _described(site, body)
     site.blocks.put(block_id, body)
     return block
 
@@ -114,10 +118,11 @@ def write_index(site: Site, upload: str, parts: tuple[Part, ...]) -> tuple[Block
     """File a part list that is too long for its record as index blocks of the same upload."""
     form = codec.encode_parts(parts)
     size = site.rules.block_size
-    return tuple(
-        _file(site, BlockId(upload, INDEX_ATTEMPT, number), form[at : at + size])
-        for number, at in enumerate(range(0, len(form), size))
-    )
+    pieces = [form[at : at + size] for at in range(0, len(form), size)]
+    index = tuple(_described(site, piece) for piece in pieces)
+    for number, piece in enumerate(pieces):
+        site.blocks.put(BlockId(upload, index_attempt(index), number), piece)
+    return index
 
 
 def index_if_long(site: Site, upload: str, parts: tuple[Part, ...]) -> tuple[Block, ...]:

@@ -4,7 +4,6 @@
             ─ superseded  no record names the upload and every sink has what superseded it: close it
             ─ parts       drop the attempts that Complete did not name
             ─ closing     nobody can be filing into it any more: delete blocks, then rows
-    a bucket that stayed `closing` because its DeleteBucket died: open it again
 
 In      owed: the (bucket id, key hash) pairs some enabled link has not confirmed, or None when that
         cannot be told; then nothing superseded is touched (law *gc*: never on a partial view)

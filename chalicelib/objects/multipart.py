@@ -290,7 +290,7 @@ def list_uploads(
                 continue
             cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1
             common = upload.key[: cut + len(delimiter)] if cut >= 0 else ""
-            if common and common in prefixes:
+            if common and (common in prefixes or common == after[0]):
                 continue
             if len(found) + len(prefixes) == max_uploads:
                 return UploadPage(found, prefixes, True)

@@ -14,13 +14,13 @@ Source  DESIGN §5 "Users and buckets"; Riak CS Stanchion (research/riakcs.md §
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from chalicelib.domain import stamp as stamps
 from chalicelib.domain.account import Bucket, BucketState, User
-from chalicelib.domain.errors import Conflict, Unavailable
+from chalicelib.domain.errors import Conflict, StoreError
 from chalicelib.domain.forms import decode_bucket, encode_bucket
 from chalicelib.domain.names import bucket_name_problem
 from chalicelib.objects import accounts, rows
@@ -37,14 +37,17 @@ from chalicelib.objects.errors import (
     UserAlreadyExists,
 )
 from chalicelib.objects.list import is_empty
+from chalicelib.ports.metadata import Write
 from chalicelib.ports.site import Site
 
 BUCKETS_MAX = 1000  # per user: ListBuckets stays one page (Riak CS: 100, AWS: 10,000)
 TEXT_MAX = 256  # a name or e-mail address; keeps a user far below a row's size
 EMAIL_BYTES_MAX = 254  # RFC 5321
 ACCESS_KEY_BYTES = 10
+CLOSING_MAX_MS = 10 * 60 * 1000  # a DeleteBucket that takes longer has died: every site answers in a minute
 
 Decision = Bucket | User
+Also = Callable[[Decision], Iterable[Write]]
 
 
 class Names(Protocol):
@@ -54,6 +57,10 @@ class Names(Protocol):
         """The decided record, already stored at this site."""
 
 
+def _nothing(decision: Decision) -> Iterable[Write]:
+    return ()
+
+
 class LocalNames:
     """Decides at this site. `others_empty` asks every linked site about a bucket; raises Unavailable."""
 
@@ -61,23 +68,23 @@ class LocalNames:
         self._site = site
         self._epoch = epoch
         self._others_empty = others_empty
-        self._verbs: dict[str, Callable[[dict[str, Any]], Decision]] = {
+        self._verbs: dict[str, Callable[[dict[str, Any], Also], Decision]] = {
             "create_bucket": self._create_bucket,
             "delete_bucket": self._delete_bucket,
             "create_user": self._create_user,
             "update_user": self._update_user,
         }
 
-    def decide(self, verb: str, arguments: dict[str, Any]) -> Decision:
-        """Carry out one verb."""
+    def decide(self, verb: str, arguments: dict[str, Any], also: Also = _nothing) -> Decision:
+        """Carry out one verb; what `also` says of the decision is written in the same transaction."""
         if verb not in self._verbs:
             raise InvalidRequest(f"unknown decision {verb!r}")
         try:
-            return self._verbs[verb](arguments)
+            return self._verbs[verb](arguments, also)
         except Conflict as race:
             raise OperationAborted("somebody else is changing the same name; try again") from race
 
-    def _create_bucket(self, arguments: dict[str, Any]) -> Bucket:
+    def _create_bucket(self, arguments: dict[str, Any], also: Also) -> Bucket:
         name, owner = str(arguments["name"]), str(arguments["owner"])
         problem = bucket_name_problem(name)
         if problem:
@@ -102,16 +109,17 @@ class LocalNames:
             sites=tuple(arguments.get("sites", ("*",))),
             epoch=self._epoch,
         )
-        accounts.save_bucket(self._site, None, bucket)
+        accounts.save_bucket(self._site, None, bucket, also=also(bucket))
         return bucket
 
-    def _moved(self, bucket: Bucket, state: BucketState) -> Bucket:
+    def _moved(self, bucket: Bucket, state: BucketState, also: Also = _nothing) -> Bucket:
         stamp = stamps.after(bucket.stamp, self._site.clock.now_ms(), self._site.id)
         moved = replace(bucket, state=state, stamp=stamp, epoch=self._epoch)
-        accounts.save_bucket(self._site, bucket, moved, name_form=encode_bucket(bucket))
+        form = encode_bucket(bucket)
+        accounts.save_bucket(self._site, bucket, moved, name_form=form, also=also(moved))
         return moved
 
-    def _delete_bucket(self, arguments: dict[str, Any]) -> Bucket:
+    def _delete_bucket(self, arguments: dict[str, Any], also: Also) -> Bucket:
         name, owner = str(arguments["name"]), str(arguments["owner"])
         form = self._site.metadata.get([rows.bucket_name(name)])[0]
         if form is None:
@@ -123,15 +131,28 @@ class LocalNames:
         closing = bucket if bucket.state is BucketState.CLOSING else self._moved(bucket, BucketState.CLOSING)
         try:
             empty = is_empty(self._site, bucket.id) and self._others_empty(bucket.id)
-        except Unavailable:
+        except StoreError:
             self._moved(closing, BucketState.OPEN)
             raise
         if not empty:
             self._moved(closing, BucketState.OPEN)
             raise BucketNotEmpty(name)
-        return self._moved(closing, BucketState.DELETED)
+        return self._moved(closing, BucketState.DELETED, also)
 
-    def _create_user(self, arguments: dict[str, Any]) -> User:
+    def reopen_abandoned(self) -> int:
+        """Open again what a DeleteBucket that died left closing; how many buckets."""
+        before_ms = self._site.clock.now_ms() - CLOSING_MAX_MS
+        reopened = 0
+        for bucket in list(accounts.named_buckets(self._site)):
+            if bucket.state is BucketState.CLOSING and bucket.stamp.ms < before_ms:
+                try:
+                    self._moved(bucket, BucketState.OPEN)
+                except Conflict:  # somebody is going on with it
+                    continue
+                reopened += 1
+        return reopened
+
+    def _create_user(self, arguments: dict[str, Any], also: Also) -> User:
         name = _text(arguments, "name")
         email = _email(arguments)
         if email and self._site.metadata.get([rows.user_email(email)])[0] is not None:
@@ -151,10 +172,10 @@ class LocalNames:
             admin=bool(arguments.get("admin", False)),
             epoch=self._epoch,
         )
-        accounts.save_user(self._site, None, user)
+        accounts.save_user(self._site, None, user, also=also(user))
         return user
 
-    def _update_user(self, arguments: dict[str, Any]) -> User:
+    def _update_user(self, arguments: dict[str, Any], also: Also) -> User:
         user = accounts.find_user(self._site, str(arguments["access_key"]))
         if user is None:
             raise NoSuchUser(str(arguments["access_key"]))
@@ -173,7 +194,7 @@ class LocalNames:
         if arguments.get("new_secret"):
             secret = self._new_secret(user.access_key)
             changed = replace(changed, secret=secret, secret_stamp=stamp)
-        accounts.save_user(self._site, user, changed)
+        accounts.save_user(self._site, user, changed, also=also(changed))
         return changed
 
     def _new_secret(self, access_key: str) -> bytes:

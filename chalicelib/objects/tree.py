@@ -22,7 +22,7 @@ from chalicelib.ports.metadata import Delete, Put, RowId, Table, Write, expected
 from chalicelib.ports.site import Site
 
 BATCH_MAX = 500  # marks a transaction: large enough to share nodes, small enough not to hold a writer
-_ITEMS_PER_MARK = 2 + hashtree.DEPTH  # mark, entry, and at worst a node of its own on every level
+_ITEMS_PER_MARK = 3 + hashtree.DEPTH  # mark, entry, and at worst a node of its own on every level, root too
 _PAGE = 1000
 _TRIES = 20
 
@@ -38,7 +38,7 @@ def _node(bucket_id: str, prefix: str) -> RowId:
 def fold(site: Site) -> int:
     """Fold every mark there is now; how many were folded."""
     folded = 0
-    batch = max(1, min(BATCH_MAX, (site.metadata.items_max - 1) // _ITEMS_PER_MARK))
+    batch = max(1, min(BATCH_MAX, site.metadata.items_max // _ITEMS_PER_MARK))
     with site.locks.hold("tree"):
         for shard in range(site.metadata.shards):
             while True:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain import codec
 from chalicelib.domain.account import Bucket
-from chalicelib.domain.errors import Missing, Refused
+from chalicelib.domain.errors import Corrupt, Missing, Refused
 from chalicelib.domain.hashtree import DEPTH
 from chalicelib.domain.manifest import Record
 from chalicelib.objects import accounts, rows, tree
@@ -37,7 +37,9 @@ from chalicelib.replication.runs import Cursor, Phase, Run, Tally
 
 ENTRIES_MAX = 64  # below a node with this few keys, their digests are cheaper than more levels
 RECORDS_MAX = 50  # a batch: what a kill makes us send twice
+COMPARES_MAX = 100  # roots a step: each is a request
 BRAKE_KEYS = 100  # fewer keys than this may vanish without a question
+BRAKE_BUCKETS = 1000  # remembered for the brake, the largest first: a run must fit its row
 BRAKE_SHARE = 0.5  # a sink that lacks more of a bucket it once had whole is asked about
 
 
@@ -123,22 +125,24 @@ class Fullsync:
     # ---------------------------------------------------------------- buckets
 
     def _next_bucket(self, run: Run) -> Run:
-        """Compare roots until one differs."""
+        """Compare roots until one differs, or there were many."""
         if not run.cursor.bucket:
             tree.fold(self._site)
-        confirmed = dict(run.confirmed)
+        confirmed, compared = dict(run.confirmed), 0
         for bucket in self._carried():
             if bucket.id <= run.cursor.bucket:
                 continue
+            if compared == COMPARES_MAX:
+                return run
+            compared += 1
             mine = tree.nodes(self._site, bucket.id, [""])[0]
             theirs = self._peer.tree(bucket.id, [""])[0]
             tally = replace(run.tally, compared=run.tally.compared + 1, nodes=run.tally.nodes + 1)
             run = replace(run, tally=tally)
-            if mine == theirs or not mine.keys:
-                confirmed[bucket.id] = mine.keys
-                run = replace(run, confirmed=confirmed, cursor=Cursor(Phase.BUCKETS, bucket.id))
-                continue
-            return replace(run, cursor=Cursor(Phase.TREE, bucket.id, ("",)), confirmed=confirmed)
+            if mine != theirs and mine.keys:
+                return replace(run, cursor=Cursor(Phase.TREE, bucket.id, ("",)))
+            confirmed = _remembered(confirmed, bucket.id, mine.keys)
+            run = replace(run, confirmed=confirmed, cursor=Cursor(Phase.BUCKETS, bucket.id))
         return replace(run, cursor=Cursor(Phase.BLOCKS))
 
     def _descend(self, run: Run) -> Run:
@@ -219,7 +223,7 @@ class Fullsync:
         the rest of the run waiting; a sink that cannot be reached does."""
         try:
             return copy_blocks(self._site, self._peer, record, self._link.site, self._counters), True
-        except (Missing, Refused) as problem:
+        except (Missing, Refused, Corrupt) as problem:
             self._site.log.event("fullsync_blocks_failed", upload=record.upload, why=str(problem))
             return 0, False
 
@@ -252,3 +256,10 @@ class Fullsync:
             return None
         record = current(self._site, bucket_id, hashed)
         return record if record is not None and record.upload else None
+
+
+def _remembered(confirmed: dict[str, int], bucket_id: str, keys: int) -> dict[str, int]:
+    """What the brake must know: how many keys the sink once had whole, of buckets that are large."""
+    known = {**confirmed, bucket_id: keys}
+    largest = sorted((name for name in known if known[name] >= BRAKE_KEYS), key=lambda name: -known[name])
+    return {name: known[name] for name in largest[:BRAKE_BUCKETS]}

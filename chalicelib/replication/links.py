@@ -6,6 +6,7 @@
 Link     one other site. `sink`: we stream to it. `source`: it streams to us, and we may fetch from it.
          `enabled`: what is committed is owed to it (Riak CS `realtime enable`).
          `started`: what is owed is sent (`realtime start`); stopping keeps the outbox.
+         `blocks`: blocks are copied after their records; paused, records go on and blocks stay owed.
          `backfilling`: enabled, but no fullsync begun after that has ended yet.
          `proxy_get`: it may fetch blocks from us.
 Errors   Conflict when two people change links at once; LinkUnknown for a peer that is not there
@@ -50,6 +51,7 @@ class Link:
     started: bool = False
     backfilling: bool = False
     proxy_get: bool = False
+    blocks: bool = True
     fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
     tables: str = ""  # how to reach the sink's tables directly, or "" for its HTTP API
     enabled_ms: int = 0

@@ -83,7 +83,7 @@ class Node:
         done = 0
         while (progress := self.serve_records(link)).taken:
             done += progress.done
-        for stage in (SMALL, LARGE):
+        for stage in (SMALL, LARGE) if link.blocks else ():
             while (progress := self.serve_blocks(link, stage)).taken:
                 done += progress.done
         return done
@@ -91,7 +91,8 @@ class Node:
     def next_due_ms(self, link: Link) -> int | None:
         """When something next falls due on any lane."""
         outbox = self.outbox(link.site)
-        times = [outbox.next_due_ms(stage) for stage in (RECORD, SMALL, LARGE)]
+        stages = (RECORD, SMALL, LARGE) if link.blocks else (RECORD,)
+        times = [outbox.next_due_ms(stage) for stage in stages]
         return min((time for time in times if time is not None), default=None)
 
     # --------------------------------------------------------------- fullsync
@@ -150,6 +151,8 @@ class Node:
         """The run after one more step, and whether to stop driving for now."""
         try:
             stepped = fullsync.step(run)
+            if run.anyway and not isinstance(stepped, Asks) and stepped.cursor.phase is Phase.DONE:
+                self._accept(link)
         except StoreError as problem:
             error = f"{type(problem).__name__}: {problem}"
             self.contacts.note(link.site, error)
@@ -160,6 +163,10 @@ class Node:
         if stepped.cursor.phase is not Phase.DONE:
             return replace(stepped, error=""), False
         return self._ended(stepped), True
+
+    def _accept(self, link: Link) -> None:
+        """Everything was streamed to what the operator said is the sink now: stop asking about it."""
+        self.links.update(link.site, incarnation=self.dial(link).hello().incarnation)
 
     def _ended(self, run: Run) -> Run:
         tally = run.tally
@@ -179,7 +186,9 @@ class Node:
     # --------------------------------------------------------------------- gc
 
     def collect(self, *, now_ms: int | None = None) -> gc.Report:
-        """One GC run. If what sinks are owed cannot be read, nothing superseded is touched."""
+        """One GC run. If what sinks are owed cannot be read, nothing superseded is touched. A bucket
+        that stayed closing because its DeleteBucket died is opened again."""
+        self.names.reopen_abandoned()
         try:
             owed = owed_keys(self.site.metadata, self.site.clock, self.links)
         except StoreError:

@@ -14,14 +14,14 @@ from typing import Any
 
 from chalicelib.domain import codec
 from chalicelib.domain.account import User
-from chalicelib.domain.errors import Conflict, Indeterminate, StoreError, Unavailable
+from chalicelib.domain.errors import Conflict, Indeterminate, Refused, Unavailable
 from chalicelib.domain.forms import decode_bucket, decode_user
 from chalicelib.objects import accounts
 from chalicelib.objects import errors as objects_errors
 from chalicelib.objects.errors import ObjectsError
 from chalicelib.objects.names import Decision, LocalNames
 from chalicelib.ports.metadata import ABSENT, Put, RowId, Table
-from chalicelib.ports.peers import Peer
+from chalicelib.ports.peers import Outcome, Peer
 from chalicelib.ports.site import Site
 from chalicelib.replication import replicated_accounts
 from chalicelib.replication.links import Link, LinkBook, SiteRecord
@@ -60,6 +60,10 @@ class PrimaryNames:
             return self._local.decide(verb, arguments)
         return self._forward(verb, {**arguments, "home": arguments.get("home") or self._site.id})
 
+    def reopen_abandoned(self) -> int:
+        """At the primary: open again what a DeleteBucket that died left closing."""
+        return self._local.reopen_abandoned() if self._record.primary == self._site.id else 0
+
     def _forward(self, verb: str, arguments: dict[str, Any]) -> Decision:
         link = self._links.read().by_site.get(self._record.primary)
         if link is None:
@@ -87,13 +91,15 @@ class PrimaryNames:
             kind = getattr(objects_errors, answer["refused"], ObjectsError)
             raise kind(answer.get("message", ""))
         form = answer["form"]
-        replicated_accounts.apply(self._site, answer["kind"], form, (link.site,))
-        if answer["kind"] == "user":
-            stored = accounts.find_user(self._site, decode_user(form).access_key)
-            if stored is None:
-                raise Unavailable("the decided user could not be stored here yet; try again")
-            return stored
-        return decode_bucket(form)
+        applied = replicated_accounts.apply(self._site, answer["kind"], form, (link.site,))
+        if applied.outcome not in (Outcome.APPLIED, Outcome.HAVE):
+            raise Unavailable(f"decided, but not yet stored at {self._site.id}: {applied.reason}")
+        if answer["kind"] == "bucket":
+            return decode_bucket(form)
+        stored = accounts.find_user(self._site, decode_user(form).access_key)
+        if stored is None:
+            raise Unavailable(f"decided, but not stored at {self._site.id}")
+        return stored
 
 
 def decide_for(
@@ -103,26 +109,35 @@ def decide_for(
 
     def decide(verb: str, arguments: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
         if record.primary != site.id:
-            raise StoreError(f"site {record.primary} decides on names, not {site.id}")
+            raise Refused(f"site {record.primary} decides on names, not {site.id}")
         row = RowId(Table.SITE, f"answers/{link.site}", key.encode())
+
+        def written(fields: dict[str, str]) -> Put:
+            return Put(row, codec.encode_document(fields), ABSENT)
+
         stored = site.metadata.get([row])[0]
         if stored is not None:
             return _answer(site, codec.decode_document(stored), link)
         try:
-            decided = names.decide(verb, arguments)
-            kind = "user" if isinstance(decided, User) else "bucket"
-            name = decided.access_key if isinstance(decided, User) else decided.id
-            fields = {"kind": kind, "name": name}
+            # The answer is stored in the transaction that decides, so that no crash parts them.
+            decided = names.decide(verb, arguments, lambda decision: [written(_fields(decision))])
+            return _answer(site, _fields(decided), link)
         except ObjectsError as no:
             fields = {"refused": type(no).__name__, "message": str(no)}
         try:
-            site.metadata.transact([Put(row, codec.encode_document(fields), ABSENT)])
+            site.metadata.transact([written(fields)])
         except Conflict:  # the same request, sent twice, was decided beside us: its answer counts
             stored = site.metadata.get([row])[0]
             fields = codec.decode_document(stored) if stored is not None else fields
         return _answer(site, fields, link)
 
     return decide
+
+
+def _fields(decision: Decision) -> dict[str, str]:
+    if isinstance(decision, User):
+        return {"kind": "user", "name": decision.access_key}
+    return {"kind": "bucket", "name": decision.id}
 
 
 def _answer(site: Site, fields: dict[str, Any], link: Link) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from chalicelib.domain.errors import Corrupt, NoRoom, Refused, StoreError, Unavailable
+from chalicelib.domain.errors import Corrupt, Refused, StoreError, Unavailable
 from chalicelib.domain.manifest import BlockId, BlockRef
 from chalicelib.objects.verified import matches
 from chalicelib.ports.blocks import BlockStore, Buffer
@@ -97,7 +97,7 @@ class ProxyGetBlocks:
     def _keep(self, ref: BlockRef, body: bytes) -> None:
         try:
             keep_block(self._site, ref, body)
-        except (NoRoom, Refused) as problem:
+        except StoreError as problem:  # in hand all the same: whoever asked gets it
             self._site.log.event("block_not_kept", upload=ref.id.upload, why=str(problem))
 
     def put(self, block_id: BlockId, body: Buffer) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from chalicelib.domain import codec, stamp
-from chalicelib.domain.errors import Missing, StoreError
+from chalicelib.domain.errors import Missing, StoreError, Unavailable
 from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.objects import accounts, bodies, documents, rows
@@ -61,7 +61,7 @@ class Realtime:
         progress = Progress(taken=len(due))
         if not due:
             return progress
-        ready, settled = self._ready(due)
+        ready, settled = self._ready(due, progress)
         self._outbox.settle(settled)
         progress.done += len(settled)
         for batch in _batches(ready):
@@ -93,12 +93,19 @@ class Realtime:
         self._counters.add("records_sent_total", len(batch), link=self._link.site)
         self._counters.add("replicated_bytes_total", progress.bytes, link=self._link.site)
 
-    def _ready(self, due: list[Owing]) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
-        """What to send, and what needs no sending: superseded here, or not for that site."""
+    def _ready(
+        self, due: list[Owing], progress: Progress
+    ) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
+        """What to send, and what needs no sending: superseded here, or not for that site. One that
+        cannot be read now is tried again later and delays no other."""
         ready: list[tuple[Owing, Delivery]] = []
         settled: list[Owing] = []
         for owing in due:
-            form = self._form(owing)
+            try:
+                form = self._form(owing)
+            except StoreError as problem:
+                self._outbox.retry(owing, RECORD, f"{type(problem).__name__}: {problem}")
+                continue
             if form is None:
                 settled.append(owing)
                 continue
@@ -116,7 +123,10 @@ class Realtime:
         record = codec.decode_record(form)
         if record.stamp > stamp.parse(item.stamp):
             return None  # a later item, or the sink itself, has what replaced it
-        if not replicates(accounts.find_bucket(self._site, record.bucket_id), self._link.site):
+        bucket = accounts.find_bucket(self._site, record.bucket_id)
+        if bucket is None:  # it came over another link before its bucket: who may hold it is not known
+            raise Unavailable("its bucket has not arrived at this site yet")
+        if not replicates(bucket, self._link.site):
             return None
         if self._site.rules.documents and item.tries:
             documents.publish(self._site, record, form)

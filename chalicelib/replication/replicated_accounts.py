@@ -52,8 +52,8 @@ def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...]) -> Answer:
             return _apply_bucket(site, decode_bucket(form), has)
     except Conflict:
         return Answer(Outcome.HELD, "somebody else is changing the same name; try again")
-    except Corrupt as problem:
-        return Answer(Outcome.REFUSED, str(problem))
+    except (Corrupt, ValueError, TypeError, AttributeError) as problem:
+        return Answer(Outcome.REFUSED, f"not a {kind}: {problem}")
     return Answer(Outcome.REFUSED, f"unknown kind {kind[:20]!r}")
 
 
@@ -69,12 +69,23 @@ def _apply_user(site: Site, user: User, has: tuple[str, ...]) -> Answer:
         context = secret_context(user.access_key)
         kept = replace(user, secret=site.vault.wrap(site.vault.unseal(user.secret, context), context))
     if kept.email and (known is None or known.email != kept.email):
-        holder = site.metadata.get([rows.user_email(kept.email)])[0]
-        if holder is not None and holder != kept.access_key.encode():
+        holder = _email_holder(site, kept)
+        if holder is not None and holder.epoch == kept.epoch:
+            # One primary gave the address up for one user and to another; that change comes first.
+            return Answer(Outcome.HELD, f"{kept.email} still belongs to {holder.access_key} here")
+        if holder is not None:
             site.log.event("email_conflict", access_key=kept.access_key)
             kept = replace(kept, email="")
     accounts.save_user(site, known, kept, has)
     return Answer(Outcome.APPLIED)
+
+
+def _email_holder(site: Site, user: User) -> User | None:
+    """Another user here that has the user's e-mail address."""
+    holder = site.metadata.get([rows.user_email(user.email)])[0]
+    if holder is None or holder == user.access_key.encode():
+        return None
+    return accounts.find_user(site, holder.decode())
 
 
 def _apply_bucket(site: Site, bucket: Bucket, has: tuple[str, ...]) -> Answer:

@@ -3,6 +3,7 @@
 connect     prove the link with a signed hello, then save it; an unproved one is never saved
 realtime    enable: what is committed is owed from now on, and a fullsync brings what was before
             start, stop: send what is owed, or keep it · disable: forget what is owed
+            pause-blocks, resume-blocks: records go on, their blocks wait (a busy line by day)
 Errors      InvalidRequest for a wrong word, LinkUnknown, and whatever the proof found wrong
 Source      riak-repl connect / realtime / proxy_get (research/riakcs.md §1.7); DESIGN §5 "Links".
 """
@@ -129,7 +130,12 @@ def realtime(node: Node, site: str, action: str) -> Link:
         changed = node.links.update(site, enabled=False, started=False, backfilling=False)
         node.outbox(site).drop()
         return changed
-    raise InvalidRequest("action: enable, start, stop or disable")
+    if action == "pause-blocks":
+        return node.links.update(site, blocks=False)
+    if action == "resume-blocks":
+        node.outbox(site).retry_now()
+        return node.links.update(site, blocks=True)
+    raise InvalidRequest("action: enable, start, stop, disable, pause-blocks or resume-blocks")
 
 
 def _enable(node: Node, link: Link) -> Link:

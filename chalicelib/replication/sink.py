@@ -18,6 +18,7 @@ from typing import Any
 
 from chalicelib.domain import codec, resolution
 from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError
+from chalicelib.domain.filing import check_record
 from chalicelib.domain.forms import encode_upload
 from chalicelib.domain.hashtree import Node
 from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
@@ -93,9 +94,10 @@ class Sink:
         if delivery.kind != "object":
             return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has)
         try:
-            return self._apply_object(codec.decode_record(delivery.form), has)
-        except Corrupt as problem:
-            return Answer(Outcome.REFUSED, str(problem))
+            record = check_record(codec.decode_record(delivery.form))
+        except (Corrupt, ValueError, TypeError, AttributeError) as problem:
+            return Answer(Outcome.REFUSED, f"not a record: {problem}")
+        return self._apply_object(record, has)
 
     def _apply_object(self, record: Record, has: tuple[str, ...]) -> Answer:
         site = self._site
@@ -180,6 +182,8 @@ class Sink:
 
     def put_block(self, ref: BlockRef, body: bytes) -> None:
         """File a block of an upload that a record brought here."""
+        if not self._link.source:
+            raise Refused(f"site {self._link.site} is no source of this site")
         keep_block(self._site, ref, body)
 
     def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:

@@ -26,6 +26,7 @@ class LinkStatus:
     role: str
     enabled: bool
     started: bool
+    blocks: bool
     backfilling: bool
     up: bool
     contact_ms: int
@@ -71,6 +72,7 @@ def _link(node: Node, name: str, counts: dict[tuple[str, str], int]) -> LinkStat
         role="+".join(r for r, on in (("sink", link.sink), ("source", link.source)) if on) or "none",
         enabled=link.enabled,
         started=link.started,
+        blocks=link.blocks,
         backfilling=link.backfilling,
         up=contact.up,
         contact_ms=contact.at_ms,

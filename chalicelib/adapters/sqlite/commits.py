@@ -116,16 +116,21 @@ class Commits:
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
-            try:
-                if batch:
-                    self._work.commit(batch)
-            finally:
-                for ticket in batch:
-                    ticket.answer()
+            if batch:
+                self._commit(batch)
             if self._work.rest_due():
                 self._work.rest()
             with self._changed:
                 self._busy = False
+
+    def _commit(self, batch: list[Ticket]) -> None:
+        try:
+            self._work.commit(batch)
+        except Exception as error:  # it promised not to; the thread must live on all the same
+            for ticket in batch:
+                ticket.outcomes = [Indeterminate(repr(error)) for _ in ticket.transactions]
+        for ticket in batch:
+            ticket.answer()
 
     def _next(self) -> list[Ticket] | None:
         """What to commit, maybe nothing when only a rest is due; None at the end."""

@@ -1,0 +1,50 @@
+"""The first administrator of a new site: made once, its keys left where only the operator reads.
+
+    <data>/admin.json   {endpoint, site, access_key, secret_key}, mode 0600
+
+Decided at this site even where another is the primary: without it nobody could link the two.
+Source  DESIGN §3 *one door*; "no default credentials".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from chalicelib.domain.account import User
+from chalicelib.objects import accounts
+from chalicelib.objects.names import LocalNames
+from chalicelib.replication.node import Node
+from chalicelib.replication.setup import secret_of
+
+FILE_NAME = "admin.json"
+
+
+def found_administrator(node: Node) -> dict[str, str] | None:
+    """Make the administrator of a site without users; its keys, this once. None if there are users."""
+    site = node.site
+    if next(accounts.all_users(site), None) is not None:
+        return None
+    names = LocalNames(site, node.record.epoch, lambda bucket_id: True)
+    user = names.decide("create_user", {"name": f"{site.id} administrator", "admin": True})
+    assert isinstance(user, User), "create_user decides on users"
+    return {"access_key": user.access_key, "secret_key": secret_of(site, user)}
+
+
+def write_administrator(node: Node, data: Path, endpoint: str) -> None:
+    """Leave a new site's administrator in `data`; keep the endpoint there true at every start."""
+    path = data / FILE_NAME
+    keys = found_administrator(node)
+    if keys is None:
+        if not path.exists():
+            return  # the operator took it away, as is their right
+        keys = json.loads(path.read_text())
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump({**keys, "endpoint": endpoint, "site": node.site.id}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)

@@ -1,0 +1,57 @@
+"""A worker of the server with all its faces: S3, other sites, administrators, Prometheus.
+
+build_worker  Settings → what hosts.worker runs on
+Source        DESIGN §4.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from chalicelib import bootstrap
+from chalicelib.hosts import metrics
+from chalicelib.hosts.admin import PREFIX, AdminApi
+from chalicelib.replication.node import Node
+from chalicelib.s3 import errors
+from chalicelib.s3.request import Request, Response
+from chalicelib.s3.service import S3Service, error_response
+from chalicelib.settings import Settings
+
+Handler = Callable[[Request], Response]
+
+
+def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[bytes, Handler]]:
+    """The faces that stand beside S3 and the peers' door."""
+    admin = AdminApi(node, service, settings.url)
+    return [(PREFIX.encode(), admin.handle), (b"/metrics", _metrics(node, service))]
+
+
+def build_worker(settings: Settings) -> bootstrap.Wired:
+    """One HTTP process of the server."""
+    return bootstrap.build_worker(settings, routes)
+
+
+def _metrics(node: Node, service: S3Service) -> Handler:
+    """Counts tell an outsider what goes on here: loopback, or an administrator's signature."""
+
+    def handle(request: Request) -> Response:
+        if not _loopback(request.remote):
+            try:
+                caller, _ = service.authenticate(request)
+            except errors.S3Error as no:
+                return error_response(request, no, "")
+            if not caller.user.admin:
+                return error_response(request, errors.AccessDenied(), "")
+        body = metrics.text(node).encode()
+        headers = [("Content-Type", "text/plain; version=0.0.4"), ("Content-Length", str(len(body)))]
+        return Response(200, headers, body)
+
+    return handle
+
+
+def _loopback(remote: str) -> bool:
+    try:
+        return ipaddress.ip_address(remote).is_loopback
+    except ValueError:
+        return False

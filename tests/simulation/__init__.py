@@ -1,0 +1,1 @@
+"""The production core under a deterministic scheduler, with faults; see README.md."""
