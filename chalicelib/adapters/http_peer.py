@@ -8,14 +8,13 @@ Source  DESIGN §5 "Links"; ports.peers; urllib3's pool does connections, TLS an
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 
 from chalicelib.domain import errors, wire
+from chalicelib.domain.endpoints import check_endpoint
 from chalicelib.domain.errors import Corrupt, Indeterminate, Refused, StoreError, Unavailable
 from chalicelib.domain.hashtree import Node
 from chalicelib.domain.manifest import BlockId, BlockRef
@@ -29,26 +28,6 @@ _ERRORS: dict[str, type[StoreError]] = {
     for name in ("Refused", "Corrupt", "Conflict", "NoRoom", "Missing", "Unavailable", "Indeterminate")
 }
 _WRITES = frozenset({"apply", "put_block", "decide"})
-
-
-def check_endpoint(endpoint: str) -> str:
-    """`endpoint` without a trailing slash, if a link may use it; ValueError saying why not."""
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query:
-        raise ValueError(f"endpoint {endpoint!r}: use https://host:port")
-    if parts.path not in ("", "/"):
-        raise ValueError(f"endpoint {endpoint!r}: leave out the path")
-    if parts.scheme == "http" and not _loopback(host):
-        raise ValueError(f"endpoint {endpoint!r}: plain http only goes to loopback; use https")
-    return endpoint.rstrip("/")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class HttpPeer:

@@ -66,8 +66,9 @@ class SimParallel:
 class SimBuffers:
     """At most `total` bytes, in order of asking."""
 
-    def __init__(self, world: World, total: int) -> None:
+    def __init__(self, world: World, process: Process, total: int) -> None:
         self._world = world
+        self._process = process
         self._total = total
         self.taken = 0
         self._queue: deque[tuple[int, Task]] = deque()
@@ -99,6 +100,8 @@ class SimBuffers:
 
     def give(self, nbytes: int) -> None:
         """Give back; who waited longest goes first."""
+        if self._process.dead:  # what a dead process held is nobody's, whenever its frames are cleared
+            return
         if nbytes > self.taken:
             self._world.fail("budget", "more was given back than was taken")
         self.taken -= nbytes

@@ -1,0 +1,51 @@
+"""The `causeway` command: the table of everything it can do.
+
+Exit    0 done · 1 the answer is no (not caught up, a check failed) · 2 wrong use · 3 a site does not
+        answer · 4 a site refused
+"""
+
+from __future__ import annotations
+
+import typer
+
+from chalicelib.cli import (
+    connections,
+    demo,
+    fullsync,
+    gc,
+    proxy_get,
+    realtime,
+    serve,
+    status,
+    user,
+)
+
+app = typer.Typer(
+    name="causeway",
+    help="An S3-compatible object store over two or more sites, each answering on its own.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog=(
+        "Exit status: 0 done, 1 the answer is no (not caught up, a check failed), 2 wrong use, "
+        "3 a site does not answer, 4 a site refused."
+    ),
+)
+
+serve.register(app)
+demo.register(app)
+connections.register(app)
+status.register(app)
+gc.register(app)
+for group in (user.app, realtime.app, fullsync.app, proxy_get.app):
+    app.add_typer(group)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

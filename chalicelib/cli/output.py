@@ -1,0 +1,86 @@
+"""What a command shows: JSON for scripts, tables and sentences for people.
+
+Results go to standard output, notes and failures of the human form to standard error. With --json the
+one JSON value on standard output is all there is, a failure too: {"error": code, "message": …}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PIPE_WIDTH = 200  # a line that goes into a file is not cut to a terminal's width
+
+
+class Output:
+    """Where a command writes."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = _console(stderr=False)
+        self._notes = _console(stderr=True)
+
+    def value(self, value: Any, *human: Any) -> None:
+        """The result: `value` as JSON, or what stands for it for people."""
+        if self.as_json:
+            print(json.dumps(value, indent=1))
+            return
+        for one in human:
+            self.console.print(one, highlight=False, markup=False)
+
+    def note(self, text: str) -> None:
+        """A word beside the result; not in JSON."""
+        if not self.as_json:
+            self._notes.print(text, highlight=False, markup=False, style="dim")
+
+    def failed(self, code: str, message: str) -> None:
+        """Why the command ends."""
+        line = " ".join(message.split())
+        if self.as_json:
+            print(json.dumps({"error": code, "message": line}))
+            return
+        self._notes.print(f"causeway: {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A plain table; a column whose name begins with ">" is aligned right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def yes(value: object) -> str:
+    """A truth for people."""
+    return "yes" if value else "no"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in binary units."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
+
+
+def duration(ms: int) -> str:
+    """A duration for people."""
+    if ms < 1000:
+        return f"{ms} ms"
+    seconds = ms / 1000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,100 @@
+"""Which site a command speaks to, and as whom.
+
+    --data DIR                      DIR/admin.json, left there by the first `causeway serve` of DIR
+    --endpoint-url URL              with credentials as every AWS tool finds them: AWS_ACCESS_KEY_ID …,
+                                    --profile or AWS_PROFILE, ~/.aws; a profile may name endpoint_url too
+    both                            the keys of DIR at URL
+
+Errors  Failure(USAGE), naming what to give
+Source  AWS SDK "standardized credential providers"; there are no default keys.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chalicelib.cli.failure import Failure, usage
+from chalicelib.domain.endpoints import check_endpoint
+
+ANY_REGION = "us-east-1"
+ADMIN_FILE = "admin.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A site's admin API and the keys to speak to it with."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = ANY_REGION
+    ca_bundle: str = ""
+
+
+def find(endpoint_url: str, data: Path | None, profile: str, ca_bundle: str) -> Place:
+    """The place that the options and the environment name."""
+    if data is not None:
+        return of_data(data, endpoint_url, ca_bundle)
+    return of_credentials(endpoint_url, profile, ca_bundle)
+
+
+def of_data(data: Path, endpoint_url: str = "", ca_bundle: str = "") -> Place:
+    """The site whose data directory is `data`."""
+    path = data / ADMIN_FILE
+    try:
+        fields = json.loads(path.read_text())
+        endpoint = endpoint_url or fields["endpoint"]
+        return make(endpoint, fields["access_key"], fields["secret_key"], ca_bundle=ca_bundle)
+    except FileNotFoundError:
+        raise usage(f"{path} is not there: start the site once with `causeway serve --data {data}`") from None
+    except OSError as problem:
+        raise usage(f"{path} cannot be read: {problem.strerror}") from problem
+    except (ValueError, KeyError, TypeError) as problem:
+        raise usage(f"{path} does not hold an administrator's keys: {problem}") from problem
+
+
+def of_credentials(endpoint_url: str, profile: str, ca_bundle: str = "") -> Place:
+    """The site at `endpoint_url`, with keys from the AWS credentials chain."""
+    session = _session(profile)
+    scoped: dict[str, Any] = session.get_scoped_config() if _has_profile(session) else {}
+    endpoint = endpoint_url or str(scoped.get("endpoint_url", ""))
+    if not endpoint:
+        raise usage("say which site: --data DIR, or --endpoint-url URL with AWS credentials")
+    keys = session.get_credentials()
+    if keys is None:
+        raise usage("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use --profile")
+    frozen = keys.get_frozen_credentials()
+    region = session.get_config_variable("region") or ANY_REGION
+    return make(endpoint, frozen.access_key, frozen.secret_key, region, ca_bundle)
+
+
+def make(
+    endpoint: str, access_key: str, secret_key: str, region: str = ANY_REGION, ca_bundle: str = ""
+) -> Place:
+    """A place, once it is certain that secrets would not cross a network in clear."""
+    try:
+        checked = check_endpoint(endpoint)
+    except ValueError as problem:
+        raise usage(str(problem)) from problem
+    if ca_bundle and not Path(ca_bundle).is_file():
+        raise usage(f"{ca_bundle}: there is no such CA file")
+    return Place(checked, access_key, secret_key, region, ca_bundle)
+
+
+def _session(profile: str) -> Any:
+    import botocore.session  # late: a fifth of a second that --data and --help need not wait for
+
+    return botocore.session.Session(profile=profile or None)
+
+
+def _has_profile(session: Any) -> bool:
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        session.get_scoped_config()
+    except ProfileNotFound as problem:
+        raise Failure(usage("").exit, f"{problem}; `aws configure list-profiles` lists them") from problem
+    return True
