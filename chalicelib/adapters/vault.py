@@ -2,6 +2,7 @@
 
     wrapped   version (1) + nonce (12) + AES-256-GCM(secret)
     sealed    version (1) + ephemeral X25519 public key (32) + AES-256-GCM(secret)
+    kept      wrapped, or 2 + sealed where the master key was not at hand (SealedVault)
 
 Keys    the wrapping key and the X25519 pair are derived from the 32-byte master key by HKDF-SHA-256, so
         that one file is all there is to keep. A sealing key serves once: its nonce is all zeros
@@ -24,12 +25,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from chalicelib.domain.errors import Corrupt
+from chalicelib.domain.errors import Corrupt, Refused
 from chalicelib.ports.system import Ids
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
+_KEPT_SEALED = b"\x02"
 _NONCE_BYTES = 12
+_NOT_HERE = "the master key of that site is not here"
 _ONE_USE_NONCE = bytes(_NONCE_BYTES)
 
 
@@ -75,8 +78,55 @@ class AesVault:
             raise Corrupt("not sealed by X25519") from problem
         return _open(_sealing(shared, sender, self._public), _ONE_USE_NONCE, body, context)
 
+    def keep(self, sealed: bytes, context: str) -> bytes:
+        """Wrapped, now that the key is at hand."""
+        return self.wrap(self.unseal(sealed, context), context)
+
+    def open(self, kept: bytes, context: str) -> str:
+        """Open what `wrap` or anybody's `keep` made."""
+        if kept[:1] == _KEPT_SEALED:
+            return self.unseal(kept[1:], context)
+        return self.unwrap(kept, context)
+
     def _random(self, nbytes: int) -> bytes:
         return bytes.fromhex(self._ids.token(nbytes))
+
+
+class SealedVault:
+    """The vault of a site whose tables are at hand and whose master key is not: it can keep what was
+    sealed for the site, and open nothing."""
+
+    def __init__(self, public_key: bytes) -> None:
+        self._public = public_key
+
+    def public_key(self) -> bytes:
+        """The site's."""
+        return self._public
+
+    def keep(self, sealed: bytes, context: str) -> bytes:
+        """As it is, marked as such."""
+        _cut(sealed, KEY_BYTES)
+        return _KEPT_SEALED + sealed
+
+    def wrap(self, secret: str, context: str) -> bytes:
+        """Refused."""
+        raise Refused(_NOT_HERE)
+
+    def seal(self, public_key: bytes, secret: str, context: str) -> bytes:
+        """Refused."""
+        raise Refused(_NOT_HERE)
+
+    def unwrap(self, wrapped: bytes, context: str) -> str:
+        """Refused."""
+        raise Refused(_NOT_HERE)
+
+    def unseal(self, sealed: bytes, context: str) -> str:
+        """Refused."""
+        raise Refused(_NOT_HERE)
+
+    def open(self, kept: bytes, context: str) -> str:
+        """Refused."""
+        raise Refused(_NOT_HERE)
 
 
 def load_or_create_master_key(path: Path, ids: Ids) -> bytes:

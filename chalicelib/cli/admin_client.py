@@ -79,7 +79,9 @@ class AdminClient:
             return f"TLS to {endpoint} failed: {problem}; --ca-bundle names the CA that vouches for it"
         if isinstance(problem, urllib3.exceptions.ReadTimeoutError):
             return f"{endpoint} did not answer within {READ_S:.0f} s; try again"
-        return f"no site answers at {endpoint}; start it with `causeway serve`, or give another --endpoint-url"
+        return (
+            f"no site answers at {endpoint}; start it with `causeway serve`, or give another --endpoint-url"
+        )
 
     def _read(self, status: int, body: bytes) -> Fields:
         try:
@@ -87,7 +89,9 @@ class AdminClient:
         except ValueError:
             fields = None
         if not isinstance(fields, dict):
-            raise Failure(Exit.UNREACHABLE, f"{self.place.endpoint} answered {status}, not as a Causeway site")
+            raise Failure(
+                Exit.UNREACHABLE, f"{self.place.endpoint} answered {status}, not as a Causeway site"
+            )
         if status == 200:
             return fields
         code, message = str(fields.get("error", status)), str(fields.get("message", ""))

@@ -46,9 +46,7 @@ Data = Annotated[
 ]
 Profile = Annotated[
     str,
-    typer.Option(
-        envvar="AWS_PROFILE", metavar="NAME", help="A profile of ~/.aws.", rich_help_panel=_PANEL
-    ),
+    typer.Option(envvar="AWS_PROFILE", metavar="NAME", help="A profile of ~/.aws.", rich_help_panel=_PANEL),
 ]
 CaBundle = Annotated[
     str,
@@ -63,9 +61,7 @@ Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
 _JSON = _keyword("as_json", Json, False)

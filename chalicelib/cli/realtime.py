@@ -19,7 +19,12 @@ def _switch(at: At, sink: str, action: str, told: str) -> None:
 @command(app, "enable", "causeway realtime enable east", "causeway realtime enable east --data west")
 def enable(at: At, sink: Sink) -> None:
     """Owe the sink everything that is written from now on; a fullsync brings what was before."""
-    _switch(at, sink, "enable", f"{sink} is owed what is written from now on; next: causeway realtime start {sink}")
+    _switch(
+        at,
+        sink,
+        "enable",
+        f"{sink} is owed what is written from now on; next: causeway realtime start {sink}",
+    )
 
 
 @command(app, "start", "causeway realtime start east")
@@ -37,7 +42,12 @@ def stop(at: At, sink: Sink) -> None:
 @command(app, "disable", "causeway realtime disable east")
 def disable(at: At, sink: Sink) -> None:
     """Stop, and forget what is owed; only a fullsync brings it then."""
-    _switch(at, sink, "disable", f"{sink} is owed nothing more; `causeway fullsync start {sink}` brings what it lacks")
+    _switch(
+        at,
+        sink,
+        "disable",
+        f"{sink} is owed nothing more; `causeway fullsync start {sink}` brings what it lacks",
+    )
 
 
 @command(app, "pause-blocks", "causeway realtime pause-blocks east")

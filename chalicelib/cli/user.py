@@ -35,7 +35,14 @@ def list_users(at: At) -> None:
     """List all users."""
     found = at.site.get("users")
     rows = [
-        (u["access_key"], u["name"], u["email"] or "-", yes(u["admin"]), yes(u["enabled"]), _day(u["created_ms"]))
+        (
+            u["access_key"],
+            u["name"],
+            u["email"] or "-",
+            yes(u["admin"]),
+            yes(u["enabled"]),
+            _day(u["created_ms"]),
+        )
         for u in found["users"]
     ]
     at.out.value(found, table(("access key", "name", "e-mail", "admin", "enabled", "created"), rows))

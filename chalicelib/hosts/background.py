@@ -23,6 +23,8 @@ from chalicelib.replication.outbox import LARGE, RECORD, SMALL
 
 IDLE_S = 1.0  # without a wake-up, look this often
 FULLSYNC_SLICE_MS = 2000
+DOWN_PAUSE_S = 0.5  # how soon a healed link is noticed
+GREET_EVERY_S = 5.0
 GC_EVERY_S = 60.0
 FOLD_EVERY_S = 1.0
 
@@ -71,9 +73,19 @@ class Background:
 
     def _watch_links(self) -> None:
         """Keep a thread for each lane of each link that is started."""
+        since_greeting = GREET_EVERY_S
         while not self._stopping.is_set():
             self._guarded("links", self._open_lanes)
+            if since_greeting >= GREET_EVERY_S:
+                self._guarded("greetings", self._greet)
+                since_greeting = 0.0
+            since_greeting += IDLE_S
             self._stopping.wait(IDLE_S)
+
+    def _greet(self) -> bool:
+        for link in self._node.links.read().by_site.values():
+            self._node.greet(link)
+        return False
 
     def _open_lanes(self) -> bool:
         self._lanes = {key: thread for key, thread in self._lanes.items() if thread.is_alive()}
@@ -86,9 +98,10 @@ class Background:
 
     def _lane(self, site: str, lane: str) -> Callable[[], None]:
         def serve(link: Link) -> bool:
-            if lane == RECORD:
-                return self._node.serve_records(link).done > 0
-            return self._node.serve_blocks(link, lane).done > 0
+            step = self._node.serve_records(link) if lane == RECORD else self._node.serve_blocks(link, lane)
+            if step.down:
+                self._stopping.wait(DOWN_PAUSE_S)  # not the flag: commits go on and must not hammer it
+            return step.done > 0
 
         def run() -> None:
             flag = self._wakeup.flag()

@@ -43,7 +43,7 @@ class Line:
         self._moved = 0  # bytes; a whole head counts as a window, so that short requests are progress
         self._closing = threading.Lock()
         self._ticks = 0
-        self._seen: tuple[State, int] = (State.HEAD, 0)
+        self._seen: tuple[State, int] = (State.BUSY, 0)
 
     def open(self) -> None:
         """Shake hands."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from chalicelib.domain.account import Bucket, BucketState, User
 from chalicelib.domain.forms import decode_bucket, decode_user, encode_bucket, encode_user
-from chalicelib.objects import rows
+from chalicelib.objects import documents, rows
 from chalicelib.objects.commit import OpenBucket
 from chalicelib.objects.errors import NoSuchBucket
 from chalicelib.ports.metadata import ABSENT, Delete, Put, Table, Write, expected
@@ -95,6 +95,8 @@ def save_bucket(
         writes.append(Delete(name_row, name_form))
     owed = Owed("bucket", new.id, new.id, str(new.stamp), 0, False, has)
     site.metadata.transact([*writes, *also, *site.announcer.writes([owed])])
+    if site.rules.documents and not has:
+        documents.publish_account(site, "bucket", new.id, new.stamp, form)
     site.announcer.committed()
 
 
@@ -117,4 +119,6 @@ def save_user(
         writes.append(Delete(rows.user_email(old.email), key))
     owed = Owed("user", "", new.access_key, str(new.stamp), 0, False, has)
     site.metadata.transact([*writes, *also, *site.announcer.writes([owed])])
+    if site.rules.documents and not has:
+        documents.publish_account(site, "user", new.access_key, new.stamp, encode_user(new))
     site.announcer.committed()

@@ -35,13 +35,13 @@ def _node(bucket_id: str, prefix: str) -> RowId:
     return RowId(Table.TREE, f"n/{bucket_id}", b"/" + prefix.encode())
 
 
-def fold(site: Site) -> int:
-    """Fold every mark there is now; how many were folded."""
+def fold(site: Site, until_ms: int | None = None) -> int:
+    """Fold every mark there is now; how many were folded. No batch begins after `until_ms`."""
     folded = 0
     batch = max(1, min(BATCH_MAX, site.metadata.items_max // _ITEMS_PER_MARK))
     with site.locks.hold("tree"):
         for shard in range(site.metadata.shards):
-            while True:
+            while until_ms is None or site.clock.now_ms() < until_ms:
                 marks = site.metadata.scan(Table.TREE, rows.dirty_pk(shard), limit=batch)
                 if not marks:
                     break

@@ -8,6 +8,7 @@ Locks     hold(name): a context only one holder in the *site's processes* is in 
 Hashing   hash: BLAKE3, 32 bytes, what a block's bytes must be · check: XXH3-128, 16 bytes, for local reads
 Vault     wrap/unwrap: a secret under this site's master key, bound to `context`
           seal(public_key, …)/unseal: a secret for one other site, bound to `context`
+          keep/open: what was sealed for this site as it is stored here · what `wrap` or `keep` made
 Log       one line per event, fields as keywords; never a secret
 Source    DESIGN §4, §5; research/models.md §3.9.
 """
@@ -104,6 +105,12 @@ class Vault(Protocol):
 
     def unseal(self, sealed: bytes, context: str) -> str:
         """The secret that somebody sealed for this site."""
+
+    def keep(self, sealed: bytes, context: str) -> bytes:
+        """The form in which this site stores what somebody sealed for it."""
+
+    def open(self, kept: bytes, context: str) -> str:
+        """The secret in a form that `wrap` or `keep` made, wherever `keep` ran."""
 
 
 class Log(Protocol):

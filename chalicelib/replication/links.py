@@ -27,6 +27,7 @@ from chalicelib.ports.system import Clock
 LINKS = RowId(Table.SITE, "site", b"links")
 RECORD = RowId(Table.SITE, "site", b"record")
 FULLSYNC_INTERVAL_MS = 6 * 3600 * 1000  # Riak CS's documented default of 360 minutes
+STORED_FORM_VERSION = 1  # of everything in a site's tables
 REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
 _TRIES = 20
 
@@ -86,6 +87,7 @@ class SiteRecord:
     incarnation: str
     primary: str
     epoch: int = 1
+    version: int = STORED_FORM_VERSION
 
 
 def encode(links: Links) -> bytes:
@@ -157,13 +159,25 @@ class LinkBook:
 
 
 def site_record(metadata: Metadata) -> SiteRecord | None:
-    """Who this site is, if it has been set up."""
+    """Whose tables these are, if they have been set up. Refused if a newer Causeway wrote them."""
     form = metadata.get([RECORD])[0]
-    return SiteRecord(**codec.decode_document(form)) if form is not None else None
+    if form is None:
+        return None
+    fields = codec.decode_document(form)
+    version = fields.get("version", 1)
+    if version != STORED_FORM_VERSION:
+        raise Refused(
+            f"the tables of site {fields.get('site')} are of version {version}, this Causeway knows "
+            f"{STORED_FORM_VERSION}: upgrade it first"
+        )
+    return SiteRecord(**fields)
 
 
 def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
     """Set the site up as `record`, or the record it was already set up as."""
+    known = site_record(metadata)
+    if known is not None:  # every start but the first: nothing is written
+        return known
     try:
         metadata.transact([Put(RECORD, codec.encode_document(asdict(record)), ABSENT)])
     except Conflict:

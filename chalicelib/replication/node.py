@@ -1,6 +1,7 @@
 """Node: one site's replication, wired. What hosts, the admin API and the simulator drive.
 
     serve_records, serve_blocks   send what one link is owed and is due; when to come back
+    serve_document                send what one document's record is owed for, over every link
     drive_fullsync                go on with a link's run for a while
     schedule                      start the runs whose time has come
     collect                       GC, holding what sinks have not confirmed
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Conflict, StoreError
-from chalicelib.objects import gc
+from chalicelib.objects import documents, gc
 from chalicelib.objects.names import LocalNames
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.peers import Peer
@@ -78,14 +79,48 @@ class Node:
             self.contacts.note(link.site, progress.failed)
         return progress
 
-    def serve_all(self, link: Link) -> int:
-        """Send everything that is due now, on every lane; how many items were dealt with."""
+    def serve_all(self, link: Link, until_ms: int | None = None) -> int:
+        """Send everything that is due now, on every lane; how many items were dealt with. No step begins
+        after `until_ms`."""
         done = 0
-        while (progress := self.serve_records(link)).taken:
-            done += progress.done
-        for stage in (SMALL, LARGE) if link.blocks else ():
-            while (progress := self.serve_blocks(link, stage)).taken:
+        for stage in (RECORD, SMALL, LARGE) if link.blocks else (RECORD,):
+            while self._before(until_ms):
+                progress = self.serve_records(link) if stage == RECORD else self.serve_blocks(link, stage)
                 done += progress.done
+                if progress.down:
+                    return done
+                if not progress.taken:
+                    break
+        return done
+
+    def greet(self, link: Link) -> None:
+        """Say hello, so that a link nobody uses is known to be up or down too."""
+        try:
+            self.dial(link).hello()
+        except StoreError as problem:
+            self.contacts.note(link.site, f"{type(problem).__name__}: {problem}")
+        else:
+            self.contacts.note(link.site)
+
+    def _before(self, until_ms: int | None) -> bool:
+        return until_ms is None or self.site.clock.now_ms() < until_ms
+
+    def serve_document(self, told: documents.Told) -> int:
+        """Send what a new document's record is owed for, to every started sink; how many items were dealt
+        with. Items that were tried before, and large blocks, are left to whoever serves what is due."""
+        sinks = [link for link in self.links.read().sinks() if link.started]
+        return sum(self._serve_told(link, told) for link in sinks)
+
+    def _serve_told(self, link: Link, told: documents.Told) -> int:
+        outbox, realtime = self.outbox(link.site), self._realtime(link)
+        due = outbox.find(RECORD, told.kind, told.bucket_id, told.name, told.stamp.ms)
+        if not due:
+            return 0
+        since_ms = self.site.clock.now_ms()
+        done = self._note(link, realtime.send_records(due)).done
+        if link.blocks:
+            arrived = outbox.find(SMALL, told.kind, told.bucket_id, told.name, since_ms)
+            done += self._note(link, realtime.send_blocks(SMALL, due=arrived)).done
         return done
 
     def next_due_ms(self, link: Link) -> int | None:
@@ -151,8 +186,8 @@ class Node:
         """The run after one more step, and whether to stop driving for now."""
         try:
             stepped = fullsync.step(run)
-            if run.anyway and not isinstance(stepped, Asks) and stepped.cursor.phase is Phase.DONE:
-                self._accept(link)
+            if not isinstance(stepped, Asks) and stepped.cursor.phase is Phase.DONE:
+                self._accept(link, run)
         except StoreError as problem:
             error = f"{type(problem).__name__}: {problem}"
             self.contacts.note(link.site, error)
@@ -164,9 +199,10 @@ class Node:
             return replace(stepped, error=""), False
         return self._ended(stepped), True
 
-    def _accept(self, link: Link) -> None:
+    def _accept(self, link: Link, run: Run) -> None:
         """Everything was streamed to what the operator said is the sink now: stop asking about it."""
-        self.links.update(link.site, incarnation=self.dial(link).hello().incarnation)
+        if run.anyway and not run.dry_run:
+            self.links.update(link.site, incarnation=self.dial(link).hello().incarnation)
 
     def _ended(self, run: Run) -> Run:
         tally = run.tally

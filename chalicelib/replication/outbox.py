@@ -29,6 +29,7 @@ LARGE_BYTES = 16 * 1024 * 1024  # more than a few blocks: its own lane
 RETRY_FIRST_MS = 200
 RETRY_MAX_MS = 60 * 1000  # a healed link is noticed within a minute even if nothing new is written
 ERROR_CHARS_MAX = 200
+FIND_MAX = 100  # items read for one record: a tenth of a second of a shard at its busiest
 _PAGE = 1000
 
 
@@ -131,6 +132,15 @@ class Outbox:
         ]
         found.sort(key=lambda owing: owing.row.sk)
         return found[:limit]
+
+    def find(self, stage: str, kind: str, bucket_id: str, name: str, from_ms: int) -> list[Owing]:
+        """Items of one record that fell due at `from_ms` or soon after: where a commit, or `advance`, put
+        them. Finding none proves nothing: an item that was tried meanwhile has moved on."""
+        shard = shard_of(name if kind == "object" else key_hash(name), self._metadata.shards)
+        end = (self._clock.now_ms() + 1).to_bytes(6)
+        page = self._page(stage, shard, from_ms.to_bytes(6), end, FIND_MAX)
+        wanted = (kind, bucket_id, name)
+        return [one for one in page if (one.item.kind, one.item.bucket_id, one.item.name) == wanted]
 
     def next_due_ms(self, stage: str) -> int | None:
         """When the next item falls due, None if nothing is owed."""

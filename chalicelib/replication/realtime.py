@@ -35,12 +35,14 @@ _ROUNDS_MAX = 4  # index blocks first, then the rest; more means blocks vanish a
 
 @dataclass(slots=True)
 class Progress:
-    """What one step did; `failed` says that the sink could not be asked."""
+    """What one step did: `failed`, the last thing that went wrong; `down`, that the sink does not answer
+    at all and the lane had better pause."""
 
     taken: int = 0
     done: int = 0
     bytes: int = 0
     failed: str = ""
+    down: bool = False
 
 
 class Realtime:
@@ -55,25 +57,46 @@ class Realtime:
 
     # ---------------------------------------------------------------- records
 
-    def send_records(self) -> Progress:
-        """Hand over the records that are due."""
-        due = self._outbox.due(RECORD, BATCH_MAX)
+    def send_records(self, due: list[Owing] | None = None) -> Progress:
+        """Hand over the records that are due, or those of `due`."""
+        due = self._outbox.due(RECORD, BATCH_MAX) if due is None else due
         progress = Progress(taken=len(due))
         if not due:
             return progress
-        ready, settled = self._ready(due, progress)
+        ready, settled = self._ready(due)
         self._outbox.settle(settled)
         progress.done += len(settled)
         for batch in _batches(ready):
             try:
                 answers = self._peer.apply([delivery for _, delivery in batch])
             except StoreError as problem:
-                progress.failed = f"{type(problem).__name__}: {problem}"
-                for owing, _ in batch:
-                    self._outbox.retry(owing, RECORD, progress.failed)
+                if not self._answers_at_all():
+                    # The link is down: everything stays due as it is, so that it goes on at once
+                    # when the link is back, and a long cut costs no write per item.
+                    progress.failed, progress.down = _told(problem), True
+                    return progress
+                self._send_singly(batch, progress)
                 continue
             self._take_answers(batch, answers, progress)
         return progress
+
+    def _answers_at_all(self) -> bool:
+        try:
+            self._peer.hello()
+        except StoreError:
+            return False
+        return True
+
+    def _send_singly(self, batch: list[tuple[Owing, Delivery]], progress: Progress) -> None:
+        """The sink answers, but not to this batch: find what it chokes on, and delay only that."""
+        for one in batch:
+            try:
+                answers = self._peer.apply([one[1]])
+            except StoreError as problem:
+                progress.failed = _told(problem)
+                self._outbox.retry(one[0], RECORD, progress.failed)
+                continue
+            self._take_answers([one], answers, progress)
 
     def _take_answers(
         self, batch: list[tuple[Owing, Delivery]], answers: list[Answer], progress: Progress
@@ -93,9 +116,7 @@ class Realtime:
         self._counters.add("records_sent_total", len(batch), link=self._link.site)
         self._counters.add("replicated_bytes_total", progress.bytes, link=self._link.site)
 
-    def _ready(
-        self, due: list[Owing], progress: Progress
-    ) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
+    def _ready(self, due: list[Owing]) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
         """What to send, and what needs no sending: superseded here, or not for that site. One that
         cannot be read now is tried again later and delays no other."""
         ready: list[tuple[Owing, Delivery]] = []
@@ -104,7 +125,7 @@ class Realtime:
             try:
                 form = self._form(owing)
             except StoreError as problem:
-                self._outbox.retry(owing, RECORD, f"{type(problem).__name__}: {problem}")
+                self._outbox.retry(owing, RECORD, _told(problem))
                 continue
             if form is None:
                 settled.append(owing)
@@ -134,15 +155,18 @@ class Realtime:
 
     # ----------------------------------------------------------------- blocks
 
-    def send_blocks(self, stage: str, limit: int = 16) -> Progress:
-        """Copy the blocks of records that have arrived."""
-        due = self._outbox.due(stage, limit)
+    def send_blocks(self, stage: str, limit: int = 16, due: list[Owing] | None = None) -> Progress:
+        """Copy the blocks of records that have arrived: what is due, or `due`."""
+        due = self._outbox.due(stage, limit) if due is None else due
         progress = Progress(taken=len(due))
         for owing in due:
             try:
                 sent = self._copy(owing)
             except StoreError as problem:
-                progress.failed = f"{type(problem).__name__}: {problem}"
+                progress.failed = _told(problem)
+                if not self._answers_at_all():
+                    progress.down = True
+                    return progress
                 self._outbox.retry(owing, stage, progress.failed)
                 continue
             progress.bytes += sent
@@ -155,6 +179,10 @@ class Realtime:
         if form is None:
             return 0
         return copy_blocks(self._site, self._peer, codec.decode_record(form), self._link.site, self._counters)
+
+
+def _told(problem: StoreError) -> str:
+    return f"{type(problem).__name__}: {problem}"
 
 
 def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Counters) -> int:

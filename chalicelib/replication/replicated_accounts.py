@@ -23,7 +23,7 @@ from chalicelib.ports.site import Site
 def seal_user(site: Site, user: User, public_key: bytes) -> bytes:
     """The form of `user` for the site that owns `public_key`."""
     context = secret_context(user.access_key)
-    secret = site.vault.unwrap(user.secret, context)
+    secret = site.vault.open(user.secret, context)
     return encode_user(replace(user, secret=site.vault.seal(public_key, secret, context)))
 
 
@@ -67,7 +67,7 @@ def _apply_user(site: Site, user: User, has: tuple[str, ...]) -> Answer:
         kept = replace(user, secret=known.secret, secret_stamp=known.secret_stamp)
     else:
         context = secret_context(user.access_key)
-        kept = replace(user, secret=site.vault.wrap(site.vault.unseal(user.secret, context), context))
+        kept = replace(user, secret=site.vault.keep(user.secret, context))
     if kept.email and (known is None or known.email != kept.email):
         holder = _email_holder(site, kept)
         if holder is not None and holder.epoch == kept.epoch:

@@ -45,7 +45,7 @@ class Wanted:
 
 def secret_of(site: Site, user: User) -> str:
     """A user's secret in clear, to be shown once."""
-    return site.vault.unwrap(user.secret, secret_context(user.access_key))
+    return site.vault.open(user.secret, secret_context(user.access_key))
 
 
 def connect(node: Node, wanted: Wanted) -> Link:

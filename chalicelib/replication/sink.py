@@ -32,11 +32,10 @@ from chalicelib.ports.metadata import ABSENT, Check, Delete, Put, Table, Write
 from chalicelib.ports.peers import Answer, Delivery, Hello, Outcome
 from chalicelib.ports.site import Site
 from chalicelib.replication import replicated_accounts
-from chalicelib.replication.links import Link, SiteRecord
+from chalicelib.replication.links import STORED_FORM_VERSION, Link, SiteRecord
 from chalicelib.replication.policy import replicates
 
 DELIVERIES_MAX = 100  # one request's worth: bounded memory at the sink, bounded loss on a time-out
-STORED_FORM_VERSION = 1
 
 FetchOn = Callable[[BlockRef, tuple[str, ...]], bytes | None]
 Decide = Callable[[str, dict[str, Any], str, Link], dict[str, Any]]

@@ -33,7 +33,7 @@ class Callers:
 
     def _decode(self, form: bytes) -> tuple[User, str]:
         user = decode_user(form)
-        return user, self._site.vault.unwrap(user.secret, secret_context(user.access_key))
+        return user, self._site.vault.open(user.secret, secret_context(user.access_key))
 
     def find(self, access_key: str) -> tuple[User, str] | None:
         """The user with that access key and its secret."""

@@ -94,7 +94,10 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `raw_path` is percent-encoded as sent; `query` is decoded, in sent order."""
+    """One request. `raw_path` is percent-encoded as sent; `query` is decoded, in sent order.
+
+    `mount` is what a gateway cut off the path before us (a stage): the client signed it all the same.
+    """
 
     method: str
     raw_path: bytes
@@ -103,6 +106,7 @@ class Request:
     body: Body
     secure: bool
     remote: str
+    mount: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,10 +339,11 @@ def _signature_matches(
         return False  # SignedHeaders are sorted and unique, or the canonical form is not canonical
     sent = request.headers
     without = "X-Amz-Signature" if claim.presigned else ""
-    path = canonical.canonical_path(request.raw_path)
+    raw_path = request.mount + request.raw_path
+    path = canonical.canonical_path(raw_path)
     query = canonical.canonical_query(request.query, without)
     claimed = claim.signature.encode()
-    verbatim = request.raw_path.decode("latin-1")
+    verbatim = raw_path.decode("latin-1")
     for headers in _header_sets(request, sent, signed, host_aliases):
         lines = canonical.canonical_headers(headers, signed)
         if lines is None:

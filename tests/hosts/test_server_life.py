@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -52,6 +53,20 @@ def gone(pid: int, seconds: float = 3) -> bool:
     return False
 
 
+def is_free(port: int, seconds: float = 3) -> bool:
+    """Whether the port can be had again: the last thread of a killed process takes a moment to go."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                again.bind(("127.0.0.1", port))
+                again.listen()
+                return True
+        time.sleep(0.02)
+    return False
+
+
 def test_workers_share_the_port(tmp_path):
     with toy(tmp_path, "2") as server:
         seen = {pid_of(server) for _ in range(200)}
@@ -82,8 +97,7 @@ def test_workers_do_not_outlive_a_killed_main_process(tmp_path):
 
         assert workers
         assert all(gone(pid) for pid in workers)
-        with socket.socket() as again, pytest.raises(ConnectionRefusedError):
-            again.connect(("127.0.0.1", server.port))
+        assert is_free(server.port)
 
 
 def test_a_failed_disk_in_a_worker_stops_the_server(tmp_path):
@@ -193,7 +207,8 @@ def test_tls(tmp_path):
             assert received.endswith(b"x" * 300)
         with server.connect() as clear:
             clear.sendall(PID)
-            assert b"200 OK" not in clear.recv(1000)
+            with suppress(ConnectionResetError):
+                assert b"200 OK" not in clear.recv(1000)
         with context.wrap_socket(server.connect(), server_hostname="localhost") as client:
             client.sendall(PID)
             assert b"200 OK" in client.recv(1000)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METADATA = ("rows refused", "rows unknown+", "rows unknown-", "rows crash before", "rows crash after")
 BLOCKS = ("block refused", "block unknown+", "block unknown-", "block crash before", "block crash after")
-LINK = ("lost before", "lost after", "late", "twice", "cut")
+LINK = ("lost before", "lost after", "delayed", "late", "twice")
 AMBIENT = ("partition", "clock step", "crash", "flipped byte", "lost block")
 ALL = METADATA + BLOCKS + LINK + AMBIENT
 
@@ -92,7 +92,7 @@ class Faults:
         """What befalls the next message, "" for nothing."""
         if not self.on or self._world.rng.random() >= self._link_rate:
             return ""
-        return self._world.rng.choice(("lost before", "lost after", "late", "twice", "cut"))
+        return self._world.rng.choice(LINK)
 
 
 class FaultyMetadata:

@@ -1,0 +1,154 @@
+"""`causeway fullsync`: compare this site with a sink by their hash trees, and stream what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from chalicelib.cli import world
+from chalicelib.cli.admin_client import AdminClient, Fields
+from chalicelib.cli.command import At, command, noun
+from chalicelib.cli.failure import Exit, Failure, usage
+from chalicelib.cli.output import Output, duration, size
+from chalicelib.settings import duration_ms
+
+app = noun("fullsync", "Compare with a sink and stream what it lacks.")
+Sink = Annotated[str, typer.Argument(metavar="SINK", help="The sink's site name.")]
+WAIT_STEP_S = 0.25
+TREE_DEPTH_SHOWN = 4  # digits of a prefix that matter for a progress bar
+
+
+@command(
+    app,
+    "start",
+    "causeway fullsync start east",
+    "causeway fullsync start east --wait",
+    "causeway fullsync start east --dry-run --wait --json",
+)
+def start(
+    at: At,
+    sink: Sink,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Go on although the sink is new or lost most of what it had.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compare only; count what would be sent.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
+) -> None:
+    """Begin a run now, unless one is running."""
+    run = at.site.post("links", sink, "fullsync", action="start", anyway=anyway, dry_run=dry_run)
+    if not wait:
+        at.out.value(run, f"comparing with {sink}; `causeway fullsync status {sink}` shows how far")
+        return
+    run = follow(at.site, sink, at.out)
+    at.out.value(run, told(sink, run))
+    _judge(sink, run)
+
+
+@command(app, "status", "causeway fullsync status east", "causeway fullsync status east --json")
+def status(at: At, sink: Sink) -> None:
+    """Show the last run, or how far the present one is; exit with 1 unless it completed."""
+    run = at.site.get("links", sink, "fullsync")
+    at.out.value(run, told(sink, run))
+    if run["state"] != "complete":
+        raise Failure(Exit.NO, "")
+
+
+@command(app, "stop", "causeway fullsync stop east")
+def stop(at: At, sink: Sink) -> None:
+    """End a run; the next one begins anew."""
+    at.out.value(at.site.post("links", sink, "fullsync", action="stop"), f"no fullsync to {sink} is running")
+
+
+@command(
+    app,
+    "interval",
+    "causeway fullsync interval east 6h",
+    "causeway fullsync interval east never",
+)
+def interval(
+    at: At,
+    sink: Sink,
+    every: Annotated[str, typer.Argument(metavar="DURATION", help="30m, 6h, 7d, or never.")],
+) -> None:
+    """Set how often a run begins by itself."""
+    try:
+        every_ms = 0 if every == "never" else duration_ms(every)
+    except ValueError as problem:
+        raise usage(f"{every}: {problem}, or never") from problem
+    run = at.site.post("links", sink, "fullsync", action="interval", interval_ms=every_ms)
+    at.out.value(run, f"a fullsync to {sink} begins by itself: {every if every_ms else 'never'}")
+
+
+def follow(site: AdminClient, sink: str, out: Output, also: Callable[[], None] = lambda: None) -> Fields:
+    """Show a run's progress until it has ended; `also` is called between looks."""
+    columns = (
+        TextColumn("fullsync"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )  # fmt: skip
+    silent = out.as_json or not out.console.is_terminal
+    with Progress(*columns, console=out.console, disable=silent) as bar:
+        task = bar.add_task("", total=1.0)
+        while True:
+            run = site.get("links", sink, "fullsync")
+            bar.update(task, completed=progress(run), description=counted(run))
+            if run["state"] != "running":
+                return run
+            also()
+            world.sleep_s(WAIT_STEP_S)
+
+
+def progress(run: dict[str, Any]) -> float:
+    """How far a run is, 0 to 1: buckets compared, and how far along the hashes of the present one."""
+    cursor, tally = run["cursor"], run["tally"]
+    if run["state"] == "complete" or cursor["phase"] in ("blocks", "done"):
+        return 1.0
+    buckets = tally["buckets"]
+    if not buckets:
+        return 0.0
+    compared = tally["compared"]
+    if cursor["phase"] == "tree":
+        stack = cursor["stack"]
+        compared += (_along(stack[0]) if stack else 1.0) - 1
+    return min(1.0, max(0.0, compared / buckets))
+
+
+def _along(prefix: str) -> float:
+    """Where a prefix of hex digits lies among all hashes: "8" is half-way."""
+    digits = prefix.removeprefix("=").partition("/")[0][:TREE_DEPTH_SHOWN]
+    return int(digits, 16) / 16 ** len(digits) if digits else 0.0
+
+
+def counted(run: dict[str, Any]) -> str:
+    """A run's counts for people."""
+    tally = run["tally"]
+    sent = f"{tally['would_send']} to send" if run["dry_run"] else f"{tally['applied']} applied"
+    return (
+        f"{tally['compared']}/{tally['buckets']} buckets, {tally['entries']} keys looked at, {sent}, "
+        f"{tally['completed']} completed, {size(tally['bytes'])} moved"
+    )
+
+
+def told(sink: str, run: dict[str, Any]) -> str:
+    """A run as a sentence."""
+    if run["state"] == "never":
+        return f"fullsync to {sink}: never run; `causeway fullsync start {sink}`"
+    took = f" in {duration(run['ended_ms'] - run['started_ms'])}" if run["ended_ms"] else ""
+    state = "dry run ended" if run["dry_run"] and run["state"] == "incomplete" else run["state"]
+    why = f"; {run['error']}" if run["error"] else ""
+    return f"fullsync to {sink}: {state}{took}: {counted(run)}{why}"
+
+
+def _judge(sink: str, run: dict[str, Any]) -> None:
+    tally = run["tally"]
+    if run["state"] == "complete":
+        return
+    if run["dry_run"] and run["state"] == "incomplete" and not run["error"]:
+        if not tally["would_send"]:
+            return
+        raise Failure(Exit.NO, "")
+    raise Failure(Exit.NO, f"the fullsync to {sink} is {run['state']}: {run['error'] or 'see its counts'}")

@@ -1,0 +1,180 @@
+"""Net: what lies between sites. A Peer whose other end is a task in the other site's process.
+
+    lost before   never arrived: Unavailable, or Indeterminate for a write nobody answered in time
+    lost after    carried out, the answer lost         delayed   slow, but well
+    late          the caller gave up, and then it is carried out all the same
+    twice         carried out again some time later    blocked   a partition, one way or both
+The other side dies meanwhile: the connection breaks, which for a write means "may have happened".
+Checks as it carries (laws stays home and no loop), for here is where they would be broken.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain import codec
+from chalicelib.domain.errors import Indeterminate, StoreError, Unavailable
+from chalicelib.domain.hashtree import Node
+from chalicelib.domain.manifest import BlockId, BlockRef
+from chalicelib.ports.peers import Answer, Delivery, Hello
+from chalicelib.replication.policy import replicates
+from tests.simulation.world import Died, World
+
+if TYPE_CHECKING:
+    from tests.simulation.faults import Faults
+    from tests.simulation.sites import SimSite
+
+TIMEOUT_MS = 400  # short, so that an operation under faults ends well before leeway does
+LATE_MS = 1500
+_WRITES = frozenset({"apply", "put_block", "decide"})
+
+
+class Net:
+    """All links' weather."""
+
+    def __init__(self, world: World, faults: Faults, latency_ms: int) -> None:
+        self.world = world
+        self.faults = faults
+        self.latency_ms = latency_ms
+        self.blocked: set[tuple[str, str]] = set()
+        self.sites: dict[str, SimSite] = {}
+        self.messages = 0
+
+    def travel(self) -> None:
+        """One way over the link."""
+        self.world.pause(1 + self.world.rng.randrange(self.latency_ms))
+
+
+class WirePeer:
+    """`other` as `me` sees it; keeps the contract of ports.peers.Peer."""
+
+    def __init__(self, net: Net, me: str, other: str) -> None:
+        self._net = net
+        self._me = me
+        self._other = other
+
+    def _call(self, verb: str, *args: Any) -> Any:
+        net, world = self._net, self._net.world
+        net.messages += 1
+        world.log("call", verb, self._other)
+        net.travel()
+        fault = net.faults.link()
+        if fault:
+            net.faults.hit(fault)
+        if fault == "late":
+            self._later(verb, args)
+        if fault in ("lost before", "late") or (self._me, self._other) in net.blocked:
+            raise self._lost(verb, certain=not fault)
+        if fault == "delayed":
+            world.pause(world.rng.randrange(TIMEOUT_MS))
+        answer = self._deliver(verb, args)
+        if fault == "twice":
+            self._later(verb, args)
+        net.travel()
+        if fault == "lost after" or (self._other, self._me) in net.blocked:
+            raise self._lost(verb, certain=False)
+        return answer
+
+    def _lost(self, verb: str, certain: bool) -> StoreError:
+        self._net.world.pause(TIMEOUT_MS)
+        if certain or verb not in _WRITES:
+            return Unavailable(f"site {self._other} does not answer")
+        return Indeterminate(f"the connection to site {self._other} broke")
+
+    def _later(self, verb: str, args: tuple[Any, ...]) -> None:
+        world = self._net.world
+        after_ms = world.rng.randrange(LATE_MS)
+
+        def work() -> None:
+            world.pause(after_ms)
+            try:
+                self._deliver(verb, args)
+            except StoreError as problem:
+                world.log("late", verb, type(problem).__name__)
+
+        world.spawn(world.outside, f"late {verb}", world.current.role, work)
+
+    def _deliver(self, verb: str, args: tuple[Any, ...]) -> Any:
+        world = self._net.world
+        life = self._net.sites[self._other].life
+        if life is None or life.process.dead:
+            raise Unavailable(f"site {self._other} does not answer")
+        sink = life.node.sink_of
+        links = life.node.links
+
+        def work() -> Any:
+            return getattr(sink(links.read().get(self._me)), verb)(*args)
+
+        task = world.spawn(life.process, f"{self._me}:{verb}", world.current.role, work)
+        world.wait(task)
+        problem = task.error
+        if problem is None:
+            return task.value
+        if isinstance(problem, Died):
+            raise (Indeterminate if verb in _WRITES else Unavailable)(f"site {self._other} broke off")
+        if isinstance(problem, StoreError):
+            raise problem
+        raise AssertionError("".join(traceback.format_exception(problem)))
+
+    def hello(self) -> Hello:
+        """Who is there."""
+        return self._call("hello")
+
+    def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """Hand over records."""
+        for delivery in deliveries:
+            if delivery.kind == "object":
+                self._check(delivery)
+        return self._call("apply", list(deliveries))
+
+    def _check(self, delivery: Delivery) -> None:
+        world = self._net.world
+        record = codec.decode_record(delivery.form)
+        bucket = self._net.sites[self._me].watch.bucket(record.bucket_id)
+        if not replicates(bucket, self._other):
+            world.fail("stays home", f"{self._me} sends {record.key} of {bucket} to {self._other}")
+        if world.current.role != "realtime":
+            return
+        if record.stamp.site == self._other:
+            world.fail("no loop", f"{self._me} sends {record.key} {record.stamp} back to {self._other}")
+
+    def wanted(self, bucket_id: str, key_hash: str) -> list[BlockId]:
+        """Blocks it lacks."""
+        return self._call("wanted", bucket_id, key_hash)
+
+    def put_block(self, ref: BlockRef, body: bytes) -> None:
+        """Hand over a block."""
+        self._call("put_block", ref, bytes(body))
+
+    def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
+        """Ask for a block."""
+        return self._call("get_block", ref, asked)
+
+    def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
+        """Tree nodes."""
+        return self._call("tree", bucket_id, list(prefixes))
+
+    def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
+        """Tree entries."""
+        return self._call("entries", bucket_id, prefix)
+
+    def incomplete(self, after: str, limit: int) -> list[tuple[str, str]]:
+        """Records without blocks."""
+        return self._call("incomplete", after, limit)
+
+    def accounts(self) -> dict[str, str]:
+        """Stamps of users and buckets."""
+        return self._call("accounts")
+
+    def decide(self, verb: str, arguments: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
+        """Ask for a decision."""
+        return self._call("decide", verb, dict(arguments), idempotency_key)
+
+    def bucket_empty(self, bucket_id: str) -> bool:
+        """Whether a bucket shows nothing there."""
+        return self._call("bucket_empty", bucket_id)
+
+
+Dial = Callable[[Any], WirePeer]

@@ -1,0 +1,232 @@
+"""A real site as processes of its own, over either backend: started, killed, restarted, cleaned up.
+
+    with directory_site(tmp_path) as site: site.boto3()…      a directory and SQLite
+    with aws_site(tmp_path, minio, dynamodb) as site: …       MinIO and DynamoDB Local
+    site.kill(); site.start()                                 kill -9, and again on the same port
+
+`settings` are those of chalicelib.settings by name: leeway="1s", base_domains="s3.test".
+Promise  ready when entered, gone when left, tables and buckets included; gone too when the tests are killed
+Errors   AssertionError with the end of the site's log when it does not start
+"""
+
+import json
+import os
+import secrets
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.adapters.dynamodb import create_tables, delete_tables
+from chalicelib.s3.canonical import Credentials, sign
+from tests.hosts.running import Server
+from tests.services.run import Service
+
+REGION = "us-east-1"
+# As `causeway serve` does, but the kernel ends it with the process that runs the tests.
+SERVE = """
+import ctypes, sys
+from contextlib import suppress
+with suppress(AttributeError, OSError):
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+from chalicelib.cli.main import main
+sys.argv = ["causeway", "serve"]
+sys.exit(main())
+"""
+
+
+class SiteProcess:
+    """One site; `data` is its directory (on the aws backend only for admin.json)."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self.port = 0
+        self.starts = 0
+        self.server: Server | None = None
+        self._environment = environment
+        self.data.mkdir(parents=True, exist_ok=True)
+
+    def start(self, **settings: object) -> None:
+        """Start it, on the port it had before; `settings` replace earlier ones. Returns when it is ready."""
+        self._environment |= variables(settings)
+        told = self._environment | variables({"port": self.port, "data": self.data})
+        self.server = Server(["-c", SERVE], self.log, told)
+        self.port = self.server.port
+
+    @property
+    def log(self) -> Path:
+        """The log of the process that runs, or is about to."""
+        if self.server is None:
+            self.starts += 1
+        return self.directory / f"log-{self.starts}"
+
+    def stop(self) -> int:
+        """SIGTERM and wait; the exit status."""
+        server, self.server = self.server, None
+        return server.stop() if server is not None else 0
+
+    def kill(self) -> None:
+        """kill -9 the main process; its workers go with it."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.process.kill()
+            server.process.wait()
+
+    def restart(self, **settings: object) -> None:
+        """Stop, and start with other settings."""
+        self.stop()
+        self.start(**settings)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the running process logged under this name."""
+        assert self.server is not None, "the site does not run"
+        return self.server.events(name)
+
+    # ------------------------------------------------------------------ speaking to it
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """For sockets."""
+        return "127.0.0.1", self.port
+
+    @property
+    def endpoint(self) -> str:
+        """For clients."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The administrator's access key and secret."""
+        found = json.loads((self.data / "admin.json").read_text())
+        return found["access_key"], found["secret_key"]
+
+    @property
+    def credentials(self) -> Credentials:
+        """The same, to sign with."""
+        return Credentials(*self.keys, REGION)
+
+    def boto3(self, keys: tuple[str, str] | None = None, endpoint: str = "", **config: Any) -> Any:
+        """A boto3 client that tries once."""
+        access_key, secret_key = keys or self.keys
+        config = {"s3": {"addressing_style": "path"}, "max_pool_connections": 32} | config
+        return boto3.client(
+            "s3",
+            endpoint_url=endpoint or self.endpoint,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name=REGION,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60, **config),
+        )
+
+    def environment_of_clients(self) -> dict[str, str]:
+        """What a client process inherits: our keys, no proxy, nobody's configuration."""
+        access_key, secret_key = self.keys
+        kept = {n: os.environ[n] for n in ("PATH", "LANG", "LD_LIBRARY_PATH") if n in os.environ}
+        return kept | {
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",
+            "NO_COLOR": "1",
+        }
+
+    def admin(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
+        """One call of the admin API."""
+        target = f"/causeway/admin/{path}"
+        body = json.dumps(fields).encode() if fields else b""
+        headers = [("host", f"127.0.0.1:{self.port}")]
+        now_ms = int(time.time() * 1000)
+        headers += sign(method, target.encode(), (), tuple(headers), credentials=self.credentials, now_ms=now_ms)
+        request = urllib.request.Request(self.endpoint + target, body or None, dict(headers), method=method)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def user(self, name: str = "") -> tuple[str, str]:
+        """The keys of a new user."""
+        made = self.admin("POST", "users", name=name or f"user {secrets.token_hex(4)}")
+        return made["access_key"], made["secret_key"]
+
+    # ------------------------------------------------------------------ looking into it
+
+    def block_files(self) -> list[Path]:
+        """The block files of a directory site, by path."""
+        return sorted(path for path in (self.data / "blocks").rglob("*") if path.is_file())
+
+
+def variables(settings: dict[str, object]) -> dict[str, str]:
+    """Settings as the environment says them."""
+    return {f"CAUSEWAY_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def directory_site(directory: Path, name: str = "here", **settings: object) -> Iterator[SiteProcess]:
+    """A running site over a directory and SQLite."""
+    site = SiteProcess(directory, variables({"site": name, "log_level": "warning", **settings}))
+    try:
+        site.start()
+        yield site
+    finally:
+        site.stop()
+
+
+@contextmanager
+def aws_site(
+    directory: Path, minio: Service, dynamodb: Service, name: str = "here", **settings: object
+) -> Iterator[SiteProcess]:
+    """A running site over a bucket in MinIO and tables in DynamoDB Local, both its own."""
+    bucket = f"blocks-{secrets.token_hex(6)}"
+    prefix = f"{bucket}-"
+    keys = {
+        "aws_access_key_id": minio.access_key,  # one identity for both, as a site on AWS has
+        "aws_secret_access_key": minio.secret_key,
+        "region_name": minio.region,
+    }
+    store = boto3.client("s3", endpoint_url=minio.endpoint, **keys)
+    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, **keys)
+    environment = {
+        "AWS_ACCESS_KEY_ID": minio.access_key,
+        "AWS_SECRET_ACCESS_KEY": minio.secret_key,
+        "AWS_DEFAULT_REGION": minio.region,
+    }
+    environment |= variables(
+        {
+            "site": name,
+            "log_level": "warning",
+            "backend": "aws",
+            "blocks_bucket": bucket,
+            "blocks_region": minio.region,
+            "blocks_endpoint": minio.endpoint,
+            "dynamodb_prefix": prefix,
+            "dynamodb_endpoint": dynamodb.endpoint,
+            "master_key": secrets.token_hex(32),
+            **settings,
+        }
+    )
+    site = SiteProcess(directory, environment)
+    store.create_bucket(Bucket=bucket)
+    create_tables(tables, prefix)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.stop()
+        delete_tables(tables, prefix)
+        _empty(store, bucket)
+        with suppress(store.exceptions.NoSuchBucket):
+            store.delete_bucket(Bucket=bucket)
+
+
+def _empty(store: Any, bucket: str) -> None:
+    for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            store.delete_object(Bucket=bucket, Key=entry["Key"])
