@@ -34,9 +34,9 @@ import ctypes, sys
 from contextlib import suppress
 with suppress(AttributeError, OSError):
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
-from chalicelib.cli.main import main
-sys.argv = ["causeway", "serve"]
-sys.exit(main())
+from chalicelib.hosts.server import serve
+from chalicelib.settings import Settings
+sys.exit(serve(Settings.read()))
 """
 
 
@@ -56,15 +56,9 @@ class SiteProcess:
         """Start it, on the port it had before; `settings` replace earlier ones. Returns when it is ready."""
         self._environment |= variables(settings)
         told = self._environment | variables({"port": self.port, "data": self.data})
-        self.server = Server(["-c", SERVE], self.log, told)
+        self.starts += 1
+        self.server = Server(["-c", SERVE], self.directory / f"log-{self.starts}", told)
         self.port = self.server.port
-
-    @property
-    def log(self) -> Path:
-        """The log of the process that runs, or is about to."""
-        if self.server is None:
-            self.starts += 1
-        return self.directory / f"log-{self.starts}"
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status."""
@@ -171,7 +165,7 @@ def variables(settings: dict[str, object]) -> dict[str, str]:
 @contextmanager
 def directory_site(directory: Path, name: str = "here", **settings: object) -> Iterator[SiteProcess]:
     """A running site over a directory and SQLite."""
-    site = SiteProcess(directory, variables({"site": name, "log_level": "warning", **settings}))
+    site = SiteProcess(directory, variables({"site": name, **settings}))
     try:
         site.start()
         yield site
@@ -201,7 +195,6 @@ def aws_site(
     environment |= variables(
         {
             "site": name,
-            "log_level": "warning",
             "backend": "aws",
             "blocks_bucket": bucket,
             "blocks_region": minio.region,

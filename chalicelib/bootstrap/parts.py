@@ -14,6 +14,7 @@ from chalicelib.adapters.hashing import Blake3Hashing
 from chalicelib.adapters.http_peer import HttpPeer
 from chalicelib.adapters.system import ByteBudget, JsonLog, SystemClock, SystemIds, ThreadParallel
 from chalicelib.adapters.vault import AesVault
+from chalicelib.bootstrap.tables import direct_peer
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.counters import Counters
@@ -135,4 +136,12 @@ def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
             ca_file=ca_file or str(settings.ca_file or ""),
         )
 
-    return lambda link: peer(link.site, link.endpoint, link.secret, link.ca_file)
+    @lru_cache(maxsize=64)
+    def over_tables(to: str, tables: str, public_key: bytes, http: Peer) -> Peer:
+        return direct_peer(site, to, tables, public_key, http)
+
+    def dial(link: Link) -> Peer:
+        http = peer(link.site, link.endpoint, link.secret, link.ca_file)
+        return over_tables(link.site, link.tables, link.public_key, http) if link.tables else http
+
+    return dial

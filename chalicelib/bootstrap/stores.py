@@ -21,6 +21,7 @@ from pathlib import Path
 from chalicelib.adapters import vault
 from chalicelib.adapters.counters import FileCounters, MemoryCounters
 from chalicelib.adapters.system import FileLocks, MemoryLocks, SystemClock, SystemIds
+from chalicelib.bootstrap.aws import aws_blocks, aws_metadata, own_places
 from chalicelib.bootstrap.parts import Stores
 from chalicelib.ports.metadata import Table
 from chalicelib.ports.system import Log
@@ -76,27 +77,11 @@ def join_directory(settings: Settings) -> Stores:
 
 def open_aws(settings: Settings) -> Stores:
     """DynamoDB and a bucket; credentials by the SDK's standard chain."""
-    import boto3
-
-    from chalicelib.adapters import dynamodb, s3_blocks
-    from chalicelib.adapters.retrying_blocks import RetryingBlocks
-
-    clock, ids = SystemClock(), SystemIds()
-    session = boto3.session.Session(region_name=settings.blocks_region)
-    tables = session.client(
-        "dynamodb", endpoint_url=settings.dynamodb_endpoint or None, config=dynamodb.client_config()
-    )
-    bucket = session.client(
-        "s3", endpoint_url=settings.blocks_endpoint or None, config=s3_blocks.client_config()
-    )
-    blocks = s3_blocks.S3Blocks(bucket, settings.blocks_bucket, settings.blocks_prefix)
-    metadata = dynamodb.DynamoMetadata(
-        tables, settings.dynamodb_prefix, sleep_ms=clock.sleep_ms, token=ids.token
-    )
+    places = own_places(settings)
     return Stores(
-        metadata,
-        RetryingBlocks(blocks, clock),
-        MemoryLocks(clock),  # what locks protect is safe without, only done twice
+        aws_metadata(places),
+        aws_blocks(places),
+        MemoryLocks(SystemClock()),  # what locks protect is safe without, only done twice
         MemoryCounters(),
         _master_key(settings, None),
         lambda: None,

@@ -152,7 +152,7 @@ class AdminApi:
         wanted = setup.Wanted(
             **_only(
                 fields, "site", "endpoint", "secret", "public_key", "incarnation", "ca_file",
-                "sink", "source", "prove",
+                "tables", "sink", "source", "prove",
             )
         )  # fmt: skip
         setup.connect(self._node, wanted)

@@ -37,6 +37,7 @@ class Wanted:
     public_key: str
     incarnation: str
     ca_file: str = ""
+    tables: str = ""
     sink: bool = False
     source: bool = False
     prove: bool = True
@@ -68,6 +69,7 @@ def connect(node: Node, wanted: Wanted) -> Link:
         public_key=public_key,
         incarnation=wanted.incarnation,
         ca_file=wanted.ca_file,
+        tables=wanted.tables,
         sink=wanted.sink or bool(known and known.sink),
         source=wanted.source or bool(known and known.source),
     )

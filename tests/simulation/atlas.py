@@ -29,6 +29,11 @@ class Atlas:
         """The site filed the block again."""
         self._damaged.pop((site, block_id), None)
 
+    def dropped(self, site: str, upload: str) -> None:
+        """The site deleted the whole upload."""
+        for place in [p for p in self._damaged if p[0] == site and p[1].upload == upload]:
+            del self._damaged[place]
+
     def took(self, site: str, block_id: BlockId) -> bool:
         """Whether the block is missing here because we took it."""
         return self._damaged.get((site, block_id)) == "lost block"

@@ -183,7 +183,12 @@ class FaultyBlocks:
 
     def delete_upload(self, upload: str) -> None:
         """Remove an upload."""
-        self._write("delete_upload", upload[-6:], lambda: self._inner.delete_upload(upload))
+
+        def act() -> None:
+            self._inner.delete_upload(upload)
+            self._atlas.dropped(self._life.site.name, upload)
+
+        self._write("delete_upload", upload[-6:], act)
 
     def list_upload(self, upload: str) -> Iterator[tuple[BlockId, int]]:
         """Blocks of an upload, as they were when asked."""

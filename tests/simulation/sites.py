@@ -154,9 +154,9 @@ class Life:
 
     def call(self, role: str, work: Callable[[], Any]) -> Task:
         """Run `work` as an operation of this process."""
-        self.site.busy[role] += 1
 
         def counted() -> Any:
+            self.site.busy[role] += 1
             try:
                 return work()
             finally:

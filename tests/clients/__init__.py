@@ -1,0 +1,1 @@
+"""Real S3 clients, and bad input in bytes, against real sites over both backends."""

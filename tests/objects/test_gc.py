@@ -1,0 +1,244 @@
+"""GC: after leeway, after a second look, never on a partial view."""
+
+import pytest
+
+from chalicelib.domain.names import key_hash
+from chalicelib.domain.upload import UploadState
+from chalicelib.objects import gc, multipart, uploads
+from chalicelib.objects.commit import commit
+from chalicelib.objects.copy import copy_object
+from chalicelib.objects.put import PutRequest
+from tests.builders import HOUR_MS, KIB, Bytes, bucket, put, remove, site, text
+
+LARGE = b"x" * 200 * KIB
+DAY_MS = 24 * HOUR_MS
+NOBODY = frozenset()
+
+
+@pytest.fixture
+def west():
+    return site()
+
+
+@pytest.fixture
+def photos(west):
+    return bucket(west)
+
+
+def later(west, ms=DAY_MS):
+    """A run at a later time."""
+    west.clock.advance(ms)
+    return gc.run(west, NOBODY)
+
+
+@pytest.mark.parametrize("supersede", [lambda *at: put(*at, b"small"), remove], ids=["put", "delete"])
+def test_superseded_blocks_go_after_leeway(west, photos, supersede):
+    """Not a ms before 24 hours; then the blocks, and a leeway later the upload's row."""
+    old = put(west, photos, "k", LARGE)
+    supersede(west, photos, "k")
+
+    later(west, DAY_MS - 1)
+    assert [old.upload] == list(west.blocks.uploads())
+    report = later(west, 1)
+    assert (1, 4, []) == (report.closed, report.blocks, list(west.blocks.uploads()))
+    assert UploadState.CLOSING is uploads.load(west, old.upload).state
+    assert 1 == later(west).collected
+    assert uploads.load(west, old.upload) is None
+    assert [] == gc.orphans(west)
+
+
+def test_a_current_object_is_never_touched(west, photos):
+    """A year of runs later it still reads."""
+    put(west, photos, "k", LARGE)
+
+    for _ in range(12):
+        later(west, 30 * DAY_MS)
+
+    assert LARGE == text(west, photos.id, "k")
+
+
+def test_a_second_run_does_nothing(west, photos):
+    """What was done is done."""
+    put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    later(west)
+    later(west)
+
+    assert gc.Report() == later(west)
+
+
+def test_an_open_upload_is_closed_after_leeway(west, photos):
+    """A client that went away leaves nothing behind; who is still sending is refused at the commit."""
+    upload = multipart.create(west, photos, PutRequest("k", "ann"))
+    multipart.upload_part(west, upload, 1, Bytes(LARGE))
+
+    later(west)
+
+    assert UploadState.CLOSING is uploads.load(west, upload.id).state
+    assert [] == list(west.blocks.uploads())
+
+
+def test_a_block_filed_late_goes_too(west, photos):
+    """Somebody was still filing when the upload was closed: the second look finds it."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    later(west)
+    ref = next(iter(gc_refs(old)))
+    west.blocks.put(ref.id, b"late")
+
+    later(west)
+
+    assert [] == list(west.blocks.uploads())
+
+
+def gc_refs(record):
+    """Every block of a record."""
+    from chalicelib.domain.manifest import part_refs
+
+    return part_refs(record, record.parts)
+
+
+def test_a_sink_that_has_not_confirmed_holds_the_blocks(west, photos):
+    """Owed: held; confirmed: closed."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    owed = {(photos.id, key_hash("k"))}
+
+    west.clock.advance(DAY_MS)
+    report = gc.run(west, owed)
+    assert (1, 0) == (report.held, report.closed)
+    assert [old.upload] == list(west.blocks.uploads())
+
+    assert 1 == gc.run(west, NOBODY).closed
+
+
+def test_the_hold_ends_after_seven_days(west, photos):
+    """Then the blocks go, and the report and the log name what the sink lost."""
+    put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    owed = {(photos.id, key_hash("k"))}
+
+    west.clock.advance(7 * DAY_MS - 1)
+    assert (1, 0) == (gc.run(west, owed).held, gc.run(west, owed).lost)
+    west.clock.advance(1)
+    report = gc.run(west, owed)
+
+    assert (0, 1, 1) == (report.held, report.lost, report.closed)
+    assert "gc_hold_ended" in west.log.names()
+
+
+def test_nothing_superseded_goes_on_a_partial_view(west, photos):
+    """What is owed cannot be read: held, whatever its age."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    west.clock.advance(30 * DAY_MS)
+
+    report = gc.run(west, None)
+
+    assert (1, 0) == (report.held, report.closed)
+    assert [old.upload] == list(west.blocks.uploads())
+
+
+def test_an_upload_that_is_named_again_is_kept(west, photos):
+    """Between being superseded and the run a record came to name the upload again."""
+    old = put(west, photos, "k", LARGE)
+    put(west, photos, "k", b"newer")
+    commit(
+        west,
+        photos,
+        "k",
+        lambda head, stamp: type(old)(
+            **{
+                **{name: getattr(old, name) for name in old.__slots__},
+                "stamp": stamp,
+            }
+        ),
+    )
+
+    report = later(west)
+
+    assert (0, 1) == (report.closed, report.kept)
+    assert LARGE == text(west, photos.id, "k")
+
+
+def test_the_second_look_is_in_the_transaction(west, photos, monkeypatch):
+    """A record that names the upload again between the look and the close keeps it open."""
+    old = put(west, photos, "k", LARGE)
+    put(west, photos, "k", b"newer")
+    close = uploads.close
+
+    def raced(*args):
+        fields = {name: getattr(old, name) for name in old.__slots__}
+        commit(west, photos, "k", lambda head, stamp: type(old)(**{**fields, "stamp": stamp}))
+        return close(*args)
+
+    monkeypatch.setattr(uploads, "close", raced)
+
+    report = later(west)
+
+    assert 0 == report.closed
+    assert LARGE == text(west, photos.id, "k")
+
+
+def test_a_copy_onto_itself_keeps_the_upload(west, photos):
+    """Two records over one upload: nothing was superseded."""
+    record = put(west, photos, "k", LARGE)
+    copy_object(west, record, photos, PutRequest("k", "ann", metadata=(("a", "b"),)))
+
+    later(west)
+
+    assert LARGE == text(west, photos.id, "k")
+
+
+def test_attempts_that_complete_did_not_name_go(west, photos):
+    """After leeway the unused attempts' blocks and every attempt's row go; the object reads."""
+    upload = multipart.create(west, photos, PutRequest("k", "ann"))
+    for body in (b"a" * 100 * KIB, b"b" * 100 * KIB):
+        west.clock.advance(1)
+        last = multipart.upload_part(west, upload, 1, Bytes(body))
+    named = [multipart.NamedPart(1, last.part.etag)]
+    multipart.complete(west, photos, PutRequest("k", "ann"), upload.id, named, lambda upload, parts: None)
+
+    report = later(west)
+
+    assert 2 == report.blocks
+    assert 2 == len(list(west.blocks.list_upload(upload.id)))
+    assert [] == multipart.attempts(west, upload.id)
+    assert b"b" * 100 * KIB == text(west, photos.id, "k")
+
+
+def test_every_shard_is_looked_at():
+    """With 8 shards and more entries than one page, all of them go."""
+    west = site(shards=8)
+    photos = bucket(west)
+    for n in range(300):
+        put(west, photos, f"k{n}", b"x" * 5 * KIB)
+        remove(west, photos, f"k{n}")
+
+    assert 300 == later(west).closed
+    assert [] == list(west.blocks.uploads())
+
+
+def test_a_run_killed_anywhere_goes_on(west, photos):
+    """Whichever transaction the store goes down at, the next runs finish the work."""
+    from chalicelib.domain.errors import Unavailable
+
+    put(west, photos, "keep", LARGE)
+    for n in range(3):
+        put(west, photos, f"k{n}", LARGE)
+        remove(west, photos, f"k{n}")
+    west.clock.advance(DAY_MS)
+
+    for at in range(6):
+        west.metadata.problems = [None] * at + [Unavailable("down")]
+        try:
+            gc.run(west, NOBODY)
+        except Unavailable:
+            pass
+        west.metadata.problems = []
+    later(west)
+    later(west)
+
+    assert [] == gc.orphans(west)
+    assert 1 == len(list(west.blocks.uploads()))
+    assert LARGE == text(west, photos.id, "keep")
