@@ -65,7 +65,9 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _size(low: int, high: int) -> Callable[[str], int]:
+def size_in(low: int, high: int) -> Callable[[str], int]:
+    """Reads `4MiB` as bytes; ValueError says what a size looks like."""
+
     def parse(value: str) -> int:
         match = _SIZE.fullmatch(value)
         size = int(match[1]) * _UNIT_BYTES[match[2]] if match else -1
@@ -141,9 +143,9 @@ class Settings:
     data: Path | None = _setting(Path, None)
     blocks_bucket: str = _setting(_text, "")
     blocks_prefix: str = _setting(_text, "")
-    blocks_region: str = _setting(_text, "")  # unset: any region a client signs for
+    blocks_region: str = _setting(_text, "us-east-1")
     blocks_endpoint: str = _setting(_url, "")  # "" is AWS itself
-    dynamodb_prefix: str = _setting(_text, "causeway-")
+    dynamodb_prefix: str = _setting(_text, "causeway")  # of causeway-keys, …
     dynamodb_endpoint: str = _setting(_url, "")
 
     host: str = _setting(_text, "127.0.0.1")
@@ -158,9 +160,9 @@ class Settings:
 
     workers: int = _setting(_whole(1, 64), 2)
     threads: int = _setting(_whole(8, 4096), 256)  # connections a worker serves; one thread each
-    buffer_bytes: int = _setting(_size(16 << 20, 64 << 30), 48 << 20)  # of blocks in flight, per process
-    block_size: int = _setting(_size(64 << 10, 16 << 20), 4 << 20)  # a default block fits a Lambda answer
-    inline_max: int = _setting(_size(0, 32 << 10), 0)  # 0: 32 KiB, or 8 KiB on DynamoDB
+    buffer_bytes: int = _setting(size_in(16 << 20, 64 << 30), 48 << 20)  # of blocks in flight, per process
+    block_size: int = _setting(size_in(64 << 10, 16 << 20), 4 << 20)  # a default block fits a Lambda answer
+    inline_max: int = _setting(size_in(0, 32 << 10), 0)  # 0: 32 KiB, or 8 KiB on DynamoDB
     leeway: int = _setting(duration_ms, 24 * 3_600_000)
     gc_hold: int = _setting(duration_ms, 7 * 86_400_000)
     fullsync_interval: int = _setting(duration_ms, 6 * 3_600_000)

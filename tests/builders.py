@@ -24,7 +24,8 @@ from chalicelib.adapters.vault import AesVault
 from chalicelib.domain.account import Bucket
 from chalicelib.domain.errors import Unavailable
 from chalicelib.domain.stamp import Stamp
-from chalicelib.objects import accounts, bodies, delete, get, put as putting
+from chalicelib.objects import accounts, bodies, delete, get
+from chalicelib.objects import put as putting
 from chalicelib.objects.commit import OpenBucket
 from chalicelib.objects.list import list_objects
 from chalicelib.objects.put import PutRequest
@@ -32,7 +33,7 @@ from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.site import Rules, Site
 from chalicelib.replication.door import PeerDoor, link_context
 from chalicelib.replication.links import Link, LinkBook, SiteRecord, found_site
-from chalicelib.replication.node import Node, node
+from chalicelib.replication.node import node
 from chalicelib.replication.outbox import OutboxAnnouncer
 
 START_MS = 1_700_000_000_000

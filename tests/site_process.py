@@ -12,6 +12,7 @@ Errors   AssertionError with the end of the site's log when it does not start
 import json
 import os
 import secrets
+import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ class SiteProcess:
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
         self.data = directory / "data"
+        self.name = environment["CAUSEWAY_SITE"]
         self.port = 0
         self.starts = 0
         self.server: Server | None = None
@@ -72,6 +74,12 @@ class SiteProcess:
             server.process.kill()
             server.process.wait()
 
+    def worker_pids(self) -> list[int]:
+        """The processes that answer HTTP now."""
+        assert self.server is not None, "the site does not run"
+        main = self.server.process.pid
+        return [int(pid) for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
+
     def restart(self, **settings: object) -> None:
         """Stop, and start with other settings."""
         self.stop()
@@ -90,9 +98,19 @@ class SiteProcess:
         return "127.0.0.1", self.port
 
     @property
+    def scheme(self) -> str:
+        """https when the site was given a certificate."""
+        return "https" if "CAUSEWAY_TLS_CERT" in self._environment else "http"
+
+    @property
+    def ca_file(self) -> str | None:
+        """Who vouches for it: the CA file it was given for its own links."""
+        return self._environment.get("CAUSEWAY_CA_FILE")
+
+    @property
     def endpoint(self) -> str:
         """For clients."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -115,6 +133,7 @@ class SiteProcess:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             region_name=REGION,
+            verify=self.ca_file,
             config=Config(retries={"total_max_attempts": 1}, read_timeout=60, **config),
         )
 
@@ -139,9 +158,15 @@ class SiteProcess:
         body = json.dumps(fields).encode() if fields else b""
         headers = [("host", f"127.0.0.1:{self.port}")]
         now_ms = int(time.time() * 1000)
-        headers += sign(method, target.encode(), (), tuple(headers), credentials=self.credentials, now_ms=now_ms)
+        headers += sign(
+            method, target.encode(), (), tuple(headers), credentials=self.credentials, now_ms=now_ms
+        )
         request = urllib.request.Request(self.endpoint + target, body or None, dict(headers), method=method)
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.scheme == "https":
+            context = ssl.create_default_context(cafile=self.ca_file)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        direct = urllib.request.build_opener(*handlers)
         with direct.open(request, timeout=60) as answer:
             return json.load(answer)
 

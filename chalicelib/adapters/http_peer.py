@@ -9,7 +9,7 @@ Source  DESIGN §5 "Links"; ports.peers; urllib3's pool does connections, TLS an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 
@@ -19,6 +19,8 @@ from chalicelib.domain.errors import Corrupt, Indeterminate, Refused, StoreError
 from chalicelib.domain.hashtree import Node
 from chalicelib.domain.manifest import BlockId, BlockRef
 from chalicelib.ports.peers import Answer, Delivery, Hello, Outcome
+
+T = TypeVar("T")
 
 CONNECT_S = 3.0  # a site that does not answer a SYN is down
 READ_S = 60.0  # a block over a slow line
@@ -103,30 +105,41 @@ class HttpPeer:
             raise Unavailable(f"site {self._other} answered {status}")
         return header, blobs
 
+    def _ask(self, verb: str, header: dict[str, Any], read: Callable[..., T], *blobs: bytes) -> T:
+        """What `read` makes of the answer's header and blobs."""
+        answer = self._call(verb, header, blobs)
+        try:
+            return read(*answer)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+            kind = Indeterminate if verb in _WRITES else Unavailable
+            raise kind(f"site {self._other} answered {verb} as another version would") from problem
+
     def hello(self) -> Hello:
         """Who answers there."""
-        header, blobs = self._call("hello", {})
-        hello = Hello(public_key=blobs[0], **header)
+        hello = self._ask("hello", {}, lambda header, blobs: Hello(public_key=blobs[0], **header))
         if hello.site != self._other:
             raise Refused(f"{self._endpoint} is site {hello.site}, not {self._other}")
         return hello
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """Hand over records."""
-        header, _ = self._call(
+        answers = self._ask(
             "apply",
             {"deliveries": [[d.kind, list(d.has)] for d in deliveries]},
-            [d.form for d in deliveries],
+            lambda header, _: [Answer(Outcome(outcome), reason) for outcome, reason in header["answers"]],
+            *(d.form for d in deliveries),
         )
-        answers = [Answer(Outcome(outcome), reason) for outcome, reason in header["answers"]]
         if len(answers) != len(deliveries):
             raise Indeterminate(f"site {self._other} answered for other records than were sent")
         return answers
 
     def wanted(self, bucket_id: str, key_hash: str) -> list[BlockId]:
         """Blocks the site lacks."""
-        header, _ = self._call("wanted", {"bucket_id": bucket_id, "key_hash": key_hash})
-        return [BlockId(*one) for one in header["wanted"]]
+        return self._ask(
+            "wanted",
+            {"bucket_id": bucket_id, "key_hash": key_hash},
+            lambda header, _: [BlockId(*one) for one in header["wanted"]],
+        )
 
     def _ref(self, ref: BlockRef) -> dict[str, Any]:
         block_id = [ref.id.upload, ref.id.attempt, ref.id.number]
@@ -138,38 +151,52 @@ class HttpPeer:
 
     def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
         """Ask for a block."""
-        header, blobs = self._call(
-            "get_block", {**self._ref(ref), "asked": list(asked)}, [ref.block.hash, ref.block.check]
+        return self._ask(
+            "get_block",
+            {**self._ref(ref), "asked": list(asked)},
+            lambda header, blobs: blobs[0] if header["found"] else None,
+            ref.block.hash,
+            ref.block.check,
         )
-        return blobs[0] if header["found"] else None
 
     def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
         """Tree nodes."""
-        header, _ = self._call("tree", {"bucket_id": bucket_id, "prefixes": list(prefixes)})
-        return [Node(int(keys), int(digest, 16)) for keys, digest in header["nodes"]]
+        nodes = self._ask(
+            "tree",
+            {"bucket_id": bucket_id, "prefixes": list(prefixes)},
+            lambda header, _: [Node(int(keys), int(digest, 16)) for keys, digest in header["nodes"]],
+        )
+        if len(nodes) != len(prefixes):
+            raise Unavailable(f"site {self._other} answered for other nodes than were asked for")
+        return nodes
 
     def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
         """Tree entries."""
-        _, blobs = self._call("entries", {"bucket_id": bucket_id, "prefix": prefix})
-        table = blobs[0]
+        table = self._ask(
+            "entries", {"bucket_id": bucket_id, "prefix": prefix}, lambda header, blobs: bytes(blobs[0])
+        )
         return [(table[at : at + 16].hex(), table[at + 16 : at + 32]) for at in range(0, len(table), 32)]
 
     def incomplete(self, after: str, limit: int) -> list[tuple[str, str]]:
         """Records without all blocks."""
-        header, _ = self._call("incomplete", {"after": after, "limit": limit})
-        return [(str(bucket_id), str(hashed)) for bucket_id, hashed in header["records"]]
+        return self._ask(
+            "incomplete",
+            {"after": after, "limit": limit},
+            lambda header, _: [(str(bucket_id), str(hashed)) for bucket_id, hashed in header["records"]],
+        )
 
     def accounts(self) -> dict[str, str]:
         """Stamps of users and buckets."""
-        header, _ = self._call("accounts", {})
-        return dict(header["stamps"])
+        return self._ask("accounts", {}, lambda header, _: dict(header["stamps"]))
 
     def decide(self, verb: str, arguments: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
         """Ask for a decision."""
-        header, blobs = self._call("decide", {"verb": verb, "arguments": arguments, "key": idempotency_key})
-        return {**header, "form": blobs[0]}
+        return self._ask(
+            "decide",
+            {"verb": verb, "arguments": arguments, "key": idempotency_key},
+            lambda header, blobs: {**header, "form": blobs[0]},
+        )
 
     def bucket_empty(self, bucket_id: str) -> bool:
         """Whether a bucket shows nothing there."""
-        header, _ = self._call("bucket_empty", {"bucket_id": bucket_id})
-        return bool(header["empty"])
+        return self._ask("bucket_empty", {"bucket_id": bucket_id}, lambda header, _: bool(header["empty"]))

@@ -7,12 +7,16 @@ Source  DESIGN §4; research: boto3 costs a cold start more than all else togeth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 from chalicelib.adapters.system import SystemClock, SystemIds
+from chalicelib.objects.documents import ROOT as DOCUMENTS
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.metadata import Metadata
-from chalicelib.settings import Settings
+from chalicelib.settings import Backend, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,29 @@ def aws_blocks(places: AwsPlaces) -> BlockStore:
         "s3", endpoint_url=places.bucket_endpoint or None, config=s3_blocks.client_config()
     )
     return RetryingBlocks(s3_blocks.S3Blocks(client, places.bucket, places.bucket_prefix), SystemClock())
+
+
+def document_events(settings: Settings) -> Iterable[dict[str, Any]] | None:
+    """Events of the bucket for a process that is no function; None where nothing tells of them: a
+    directory has its own commits, and S3 calls functions and queues only."""
+    places = own_places(settings)
+    on_minio = places.bucket_endpoint and not places.bucket_endpoint.endswith(".amazonaws.com")
+    if settings.backend is not Backend.AWS or not on_minio:
+        return None
+    import boto3
+    from minio import Minio
+
+    from chalicelib.adapters.minio_notifications import MinioNotifications
+
+    found = boto3.session.Session().get_credentials()
+    keys = found.get_frozen_credentials() if found is not None else None
+    parts = urlsplit(places.bucket_endpoint)
+    client = Minio(
+        parts.netloc,
+        access_key=keys.access_key if keys else None,
+        secret_key=keys.secret_key if keys else None,
+        session_token=keys.token if keys else None,
+        secure=parts.scheme == "https",
+        region=places.bucket_region,
+    )
+    return MinioNotifications(client, places.bucket, places.bucket_prefix + DOCUMENTS)

@@ -65,7 +65,7 @@ def open_main(settings: Settings) -> Iterator[Main]:
     if settings.backend is Backend.DIRECTORY:
         stores = open_directory(settings, log, on_commit)
     else:
-        stores = open_aws(settings)
+        stores = open_aws(settings, first=True)
     try:
         node = wire(settings, stores, log, wakeup.wake)
         if settings.data is not None:

@@ -136,12 +136,14 @@ def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
             ca_file=ca_file or str(settings.ca_file or ""),
         )
 
-    @lru_cache(maxsize=64)
-    def over_tables(to: str, tables: str, public_key: bytes, http: Peer) -> Peer:
-        return direct_peer(site, to, tables, public_key, http)
+    @lru_cache(maxsize=256)
+    def over_tables(
+        to: str, endpoint: str, secret: bytes, ca_file: str, tables: str, public_key: bytes
+    ) -> Peer:
+        return direct_peer(site, to, tables, public_key, peer(to, endpoint, secret, ca_file))
 
     def dial(link: Link) -> Peer:
-        http = peer(link.site, link.endpoint, link.secret, link.ca_file)
-        return over_tables(link.site, link.tables, link.public_key, http) if link.tables else http
+        reached = (link.site, link.endpoint, link.secret, link.ca_file)
+        return over_tables(*reached, link.tables, link.public_key) if link.tables else peer(*reached)
 
     return dial

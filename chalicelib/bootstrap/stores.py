@@ -23,8 +23,9 @@ from chalicelib.adapters.counters import FileCounters, MemoryCounters
 from chalicelib.adapters.system import FileLocks, MemoryLocks, SystemClock, SystemIds
 from chalicelib.bootstrap.aws import aws_blocks, aws_metadata, own_places
 from chalicelib.bootstrap.parts import Stores
+from chalicelib.ports.counters import Counters
 from chalicelib.ports.metadata import Table
-from chalicelib.ports.system import Log
+from chalicelib.ports.system import Locks, Log
 from chalicelib.settings import Settings, SettingsError
 
 DISK_FAILED_EXIT = 70
@@ -75,17 +76,18 @@ def join_directory(settings: Settings) -> Stores:
     )
 
 
-def open_aws(settings: Settings) -> Stores:
-    """DynamoDB and a bucket; credentials by the SDK's standard chain."""
+def open_aws(settings: Settings, *, first: bool = False) -> Stores:
+    """DynamoDB and a bucket; credentials by the SDK's standard chain. A server's processes share locks and
+    counters through its directory; `first` of them is the main process."""
     places = own_places(settings)
-    return Stores(
-        aws_metadata(places),
-        aws_blocks(places),
-        MemoryLocks(SystemClock()),  # what locks protect is safe without, only done twice
-        MemoryCounters(),
-        _master_key(settings, None),
-        lambda: None,
-    )
+    locks: Locks = MemoryLocks(SystemClock())  # what locks protect is safe without, only done twice
+    counters: Counters = MemoryCounters()
+    if settings.data is not None:
+        if first:
+            FileCounters.clear(settings.data / "counters")
+        locks, counters = FileLocks(settings.data / "locks", SystemClock()), _counters(settings.data)
+    key = _master_key(settings, None)
+    return Stores(aws_metadata(places), aws_blocks(places), locks, counters, key, lambda: None)
 
 
 def _directory(settings: Settings) -> Path:

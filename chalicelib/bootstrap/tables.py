@@ -1,6 +1,6 @@
 """A link's `tables` → a Peer over the sink's own DynamoDB tables and bucket.
 
-    {"dynamodb": {"prefix": "causeway-east-", "region": "eu-west-1", "endpoint": ""},
+    {"dynamodb": {"prefix": "causeway-east", "region": "eu-west-1", "endpoint": ""},
      "bucket": {"name": "causeway-east-blocks", "prefix": "", "region": "eu-west-1", "endpoint": ""},
      "leeway": "24h"}
 
@@ -22,6 +22,8 @@ from chalicelib.adapters.system import MemoryLocks
 from chalicelib.adapters.vault import SealedVault
 from chalicelib.bootstrap.aws import AwsPlaces, aws_blocks, aws_metadata
 from chalicelib.objects.verified import VerifiedBlocks
+from chalicelib.ports.blocks import BlockStore
+from chalicelib.ports.metadata import Metadata
 from chalicelib.ports.peers import Peer
 from chalicelib.ports.site import Site
 from chalicelib.replication.direct import DirectPeer, SinkOpener
@@ -93,20 +95,27 @@ def _section(plain: dict[str, Any], name: str, kind: Callable[..., T]) -> T:
 def direct_peer(site: Site, to: str, tables: str, public_key: bytes, http: Peer) -> Peer:
     """The sink `to` behind `tables`; names are decided, and blocks it lacks asked for, over `http`."""
     places = read_places(tables)
-    metadata = aws_metadata(places.aws)
-    blocks = VerifiedBlocks(aws_blocks(places.aws), site.hashing)
+    rules = replace(site.rules, leeway_ms=places.leeway_ms or site.rules.leeway_ms)
+    metadata, blocks = aws_metadata(places.aws), aws_blocks(places.aws)
+    return peer_over(replace(site, rules=rules), to, metadata, blocks, public_key, http)
+
+
+def peer_over(
+    site: Site, to: str, metadata: Metadata, blocks: BlockStore, public_key: bytes, http: Peer
+) -> Peer:
+    """The sink `to` over its stores, everything else of it being as here."""
     links = LinkBook(metadata, site.clock, LINKS_KEPT_MS)
+    verified = VerifiedBlocks(blocks, site.hashing)
     sink_site = replace(
         site,
         id=to,
         metadata=metadata,
-        blocks=blocks,
-        reader=blocks,
+        blocks=verified,
+        reader=verified,
         # Nobody to wake there: the sink's own sweep serves what this leaves in its outbox.
         announcer=OutboxAnnouncer(metadata, site.clock, links, lambda: None),
         locks=MemoryLocks(site.clock),
         vault=SealedVault(public_key),
-        rules=replace(site.rules, leeway_ms=places.leeway_ms or site.rules.leeway_ms),
         read_only=False,
     )
     return DirectPeer(

@@ -1,4 +1,202 @@
-"""placeholder"""
+"""`causeway demo`, which is `make run`: two sites on this machine, shown at work on real files.
+
+west is source and primary, east is sink; both are `causeway serve` processes on free ports of loopback
+with keys made for this run. What is shown, and what is checked: demo_steps.py. Everything is kept in
+one directory, which is removed at the end unless --data names it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chalicelib.cli import world
+from chalicelib.cli.command import At, command
+from chalicelib.cli.failure import Exit, Failure, usage
+from chalicelib.cli.output import Output, duration, size, table
+from chalicelib.settings import size_in
+
+FILES_MAX = 6000
+TREE_BYTES_MAX = 300 * 1024 * 1024
+BIG = "1100MiB"
+BIG_MIN = 100 << 20  # has the blocks that proxy_get is shown with
+COPIES = 4  # the file itself, a block store each, and room to breathe
 
 
-def register(app): ...
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(
+        app,
+        "demo",
+        "causeway demo",
+        "causeway demo --once",
+        "causeway demo --tree ~/Pictures --data demo",
+        site=False,
+    )
+    def demo(
+        at: At,
+        data: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="Keep everything in DIR; else it is removed.")
+        ] = None,
+        once: Annotated[bool, typer.Option("--once", help="Exit with 0 or 1 after the check.")] = False,
+        tree: Annotated[
+            list[Path] | None,
+            typer.Option(
+                metavar="DIR", exists=True, file_okay=False, help="Store these files instead of our own."
+            ),
+        ] = None,
+        files: Annotated[int, typer.Option(min=100, help="Store at most this many files.")] = FILES_MAX,
+        big: Annotated[str, typer.Option(metavar="SIZE", help="The one large file.")] = BIG,
+    ) -> None:
+        """Show two sites at work on real files, check every byte, then keep serving until Ctrl-C."""
+        try:
+            big_bytes = size_in(BIG_MIN, 64 << 30)(big)
+        except ValueError as problem:
+            raise usage(f"--big {big}: {problem}") from problem
+        right = _run(at.out, data, once, tree or [], files, big_bytes)
+        if not right:
+            raise Failure(Exit.NO, "")
+
+
+def _run(out: Output, data: Path | None, once: bool, trees: list[Path], files_max: int, big: int) -> bool:
+    # Late: boto3 and the steps take half a second that no other command needs.
+    from chalicelib.cli.demo_files import default_trees, gather, make
+    from chalicelib.cli.demo_screen import Screen
+    from chalicelib.cli.demo_sites import Site
+    from chalicelib.cli.demo_steps import Demonstration
+
+    begun = world.elapsed_s()
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
+        directory = stack.enter_context(_directory(data))
+        _require_room(directory, COPIES * (big + TREE_BYTES_MAX))
+        west = Site("west", "west", directory / "west")
+        east = Site("east", "west", directory / "east")
+        for site in (west, east):
+            stack.callback(site.stop)
+            site.start()
+        for site in (west, east):
+            site.wait_until_ready()
+        screen = Screen(out, west, east)
+        shown = Demonstration(west, east, directory, screen)
+        screen.say("Two sites are up: west (source, primary) and east (sink). Linking them …")
+        shown.link()
+        lines = _lines(shown)
+        _say_lines(screen, lines)
+        large = directory / "large.bin"
+        with screen.running():
+            with screen.phase("make one large file"):
+                make(large, big, shown.bucket)
+            files = [("large.bin", large), *gather(trees or default_trees(), files_max, TREE_BYTES_MAX)]
+            for name, step in (
+                ("store at west, block copying paused", lambda: shown.store(files)),
+                ("read at east through proxy_get", shown.read_through),
+                ("copy blocks to east", shown.copy),
+                ("line cut: write, overwrite, delete at west", shown.cut),
+                ("line healed: fullsync", shown.heal),
+                ("read everything from both sites", shown.check),
+            ):
+                with screen.phase(name):
+                    step()
+        return _verdict(out, shown, lines, world.elapsed_s() - begun, once)
+
+
+def _verdict(out: Output, shown: Any, lines: dict[str, str], took_s: float, once: bool) -> bool:
+    right = all(check.right for check in shown.checks)
+    rows = [("ok" if check.right else "WRONG", check.what, check.found) for check in shown.checks]
+    word = "Everything is as it should be" if right else "Something is WRONG"
+    value = {
+        "right": right,
+        "seconds": round(took_s, 1),
+        "checks": [{"what": c.what, "found": c.found, "right": c.right} for c in shown.checks],
+        "phases": [{"name": name, "seconds": round(s, 1)} for name, s in shown.screen.figures.ended],
+        "objects": len(shown.ledger.stored),
+        "bytes": shown.ledger.bytes,
+    }
+    phases = table(("", ">seconds"), [(name, f"{s:.1f}") for name, s in shown.screen.figures.ended])
+    out.value(value, "", phases, "", table(("", "check", "found"), rows), "")
+    screen = shown.screen
+    screen.say(f"{word}. It took {duration(int(took_s * 1000))}.")
+    if not once:
+        _say_lines(screen, lines)
+        screen.say("Both sites keep serving until Ctrl-C.")
+        _until_ctrl_c()
+    return right
+
+
+def _until_ctrl_c() -> None:
+    try:
+        while True:
+            world.sleep_s(3600)
+    except KeyboardInterrupt:
+        return
+
+
+def _lines(shown: Any) -> dict[str, str]:
+    """What to paste to reach the sites."""
+    key, secret = shown.user["access_key"], shown.user["secret_key"]
+    west, east = shown.west.endpoint, shown.east.endpoint
+    python = f"import boto3; s3 = boto3.client('s3', endpoint_url='{east}', region_name='us-east-1')"
+    return {
+        "west": west,
+        "east": east,
+        "keys": f"export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1",
+        "aws": f"aws --endpoint-url {east} s3 ls s3://{shown.bucket}/",
+        "boto3": f"{python}; print(s3.list_objects_v2(Bucket='{shown.bucket}')['KeyCount'])",
+        "rclone": f"rclone ls \":s3,provider=Other,env_auth,endpoint='{east}':{shown.bucket}\"",
+        "causeway": f"causeway status --data {shown.west.data}",
+    }
+
+
+def _say_lines(screen: Any, lines: dict[str, str]) -> None:
+    screen.say(f"west  {lines['west']}\neast  {lines['east']}\n")
+    for name in ("keys", "aws", "boto3", "rclone", "causeway"):
+        what = lines[name]
+        screen.say(f'  python -c "{what}"' if name == "boto3" else f"  {what}")
+    screen.say("")
+
+
+@contextmanager
+def _directory(data: Path | None) -> Iterator[Path]:
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+        yield data.resolve()
+        return
+    made = Path(tempfile.mkdtemp(prefix="causeway-demo-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _require_room(directory: Path, needed: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise Failure(
+            Exit.NO,
+            f"{directory} has {size(free)} free and the demonstration may need {size(needed)}; "
+            "use --big 100MiB, or --data on a larger disk",
+        )
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A closed terminal or a kill ends the sites too, as Ctrl-C does."""
+
+    def end(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

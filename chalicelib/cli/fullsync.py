@@ -77,7 +77,7 @@ def interval(
 ) -> None:
     """Set how often a run begins by itself."""
     try:
-        every_ms = 0 if every == "never" else duration_ms(every)
+        every_ms = 0 if every in ("never", "0") else duration_ms(every)
     except ValueError as problem:
         raise usage(f"{every}: {problem}, or never") from problem
     run = at.site.post("links", sink, "fullsync", action="interval", interval_ms=every_ms)

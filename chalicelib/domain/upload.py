@@ -47,7 +47,7 @@ class Upload:
     metadata: Pairs = ()
     checksum_algorithm: str = ""
     checksum_kind: str = ""
-    committed_parts: tuple[tuple[int, str], ...] = ()  # (number, etag) that Complete named
+    committed_parts: tuple[tuple[int, str], ...] = ()  # (number, attempt) of what the record names; 0: index
     answer_etag: str = ""
 
 

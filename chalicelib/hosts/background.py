@@ -107,7 +107,7 @@ class Background:
             flag = self._wakeup.flag()
             try:
                 while not self._stopping.is_set():
-                    link = self._node.links.read().by_site.get(site)
+                    link = self._node.links.reread().by_site.get(site)  # a switch works at once
                     if link is None or lane not in _lanes(link):
                         return
                     flag.clear()

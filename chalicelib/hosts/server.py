@@ -19,13 +19,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 from chalicelib import bootstrap
 from chalicelib.hosts.background import Background
 from chalicelib.hosts.listener import STOP_S_MAX, listen
+from chalicelib.hosts.minio_events import listening
 from chalicelib.hosts.worker import READY, Orders
+from chalicelib.objects.documents import Told
 from chalicelib.ports.system import Log
 from chalicelib.settings import Settings
 
@@ -57,9 +59,23 @@ def open_site(settings: Settings) -> Iterator[MainSite]:
         background = Background(wired.node, wired.wakeup)
         background.start()
         try:
-            yield wired
+            with _bucket_events(settings, wired):
+                yield wired
         finally:
             background.stop()
+
+
+def _bucket_events(settings: Settings, wired: bootstrap.Main) -> AbstractContextManager[None]:
+    """Workers commit to tables in DynamoDB without a word to us; the bucket tells what they wrote."""
+    events = bootstrap.document_events(settings)
+    if events is None:
+        return nullcontext()
+
+    def wake(told: Told) -> int:
+        wired.wakeup.wake()
+        return 0
+
+    return listening(events, settings.blocks_prefix, wake, wired.log)
 
 
 class NotReady(Exception):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from chalicelib.domain import codec
 from chalicelib.domain import stamp as stamps
 from chalicelib.domain.account import Bucket, BucketState
-from chalicelib.domain.errors import Conflict, Indeterminate, Unavailable
+from chalicelib.domain.errors import Conflict, Indeterminate, StoreError, Unavailable
 from chalicelib.domain.forms import decode_bucket
 from chalicelib.domain.manifest import Record
 from chalicelib.domain.names import key_hash
@@ -65,7 +65,7 @@ def commit(site: Site, bucket: OpenBucket, key: str, build: Build, *extra: Write
         except Indeterminate:
             _settle(site, record, form, extra)
         if site.metadata.checks_contend:
-            _still_open(site, bucket)
+            _stayed_open(site, bucket)
         if site.rules.documents:
             documents.publish(site, record, form)
         site.announcer.committed()
@@ -119,6 +119,14 @@ def _still_open(site: Site, bucket: OpenBucket) -> None:
         raise Unavailable("the bucket changed during the request; try again")
 
 
+def _stayed_open(site: Site, bucket: OpenBucket) -> None:
+    """The same look after the commit: the record stands, so no answer may say that nothing happened."""
+    try:
+        _still_open(site, bucket)
+    except (NoSuchBucket, StoreError) as problem:
+        raise Indeterminate("written while the bucket was being changed; read it back") from problem
+
+
 def _still_possible(site: Site, extra: Sequence[Write]) -> None:
     """Tell a lost race for the head from an upload that was closed: the second never comes good."""
     guarded = [w for w in extra if isinstance(w.expect, bytes)]
@@ -134,7 +142,10 @@ def _settle(site: Site, record: Record, form: bytes, extra: Sequence[Write]) -> 
     """Find out whether a commit whose answer was lost took place; raise if that cannot be known."""
     hashed = key_hash(record.key)
     marks = [w for w in extra if isinstance(w, Put)]
-    found = site.metadata.get([rows.head(record.bucket_id, hashed), *(w.row for w in marks)])
+    try:
+        found = site.metadata.get([rows.head(record.bucket_id, hashed), *(w.row for w in marks)])
+    except StoreError as problem:  # "refused" is said of this look, not of the commit
+        raise Indeterminate("the commit's answer was lost and cannot be read back now") from problem
     if found[0] == form:
         return
     # A later write may already stand at the head; then our own upload row still tells.

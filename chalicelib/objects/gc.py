@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.manifest import BlockId
 from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import due, multipart, rows, uploads
 from chalicelib.objects.due import Due
@@ -112,16 +111,14 @@ def _superseded(
 def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
     if upload.state is not UploadState.COMMITTED:
         return True
-    named = set(upload.committed_parts)
-    writes: list[Write] = []
-    for attempt in multipart.attempts(site, upload.id):
-        part = attempt.part
-        if (part.number, part.attempt) not in named:
-            report.blocks += len(part.blocks)
-            for number in range(len(part.blocks)):
-                site.blocks.delete(BlockId(upload.id, part.attempt, number))
-        writes.append(Delete(rows.attempt(upload.id, part.number, part.attempt)))
-    _in_batches(site, writes)
+    kept = {attempt for _, attempt in upload.committed_parts}
+    # By what is filed, not by the attempts' rows: one that broke off left blocks and no row.
+    for block_id, _ in list(site.blocks.list_upload(upload.id)):
+        if block_id.attempt not in kept:
+            report.blocks += 1
+            site.blocks.delete(block_id)
+    attempts = multipart.attempts(site, upload.id)
+    _in_batches(site, [Delete(rows.attempt(upload.id, a.part.number, a.part.attempt)) for a in attempts])
     return True
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.forms import decode_attempt, decode_upload, encode_attempt, encode_upload
-from chalicelib.domain.manifest import Block, BlockId, Checksum, Part, Record
+from chalicelib.domain.manifest import Block, BlockId, Checksum, Part, Record, index_attempt
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
@@ -172,6 +172,9 @@ def complete(
     etag = etag_of([part.etag for part in parts])
     index = bodies.index_if_long(site, upload.id, parts)
     build = _build(site, request, upload, parts, index, etag, checksum)
+    kept = [(part.number, part.attempt) for part in parts]
+    if index:
+        kept.append((0, index_attempt(index)))
     hashed_due = site.clock.now_ms() + site.rules.leeway_ms
     try:
         return commit(
@@ -182,7 +185,7 @@ def complete(
             *uploads.committing(
                 site,
                 upload,
-                committed_parts=tuple((part.number, part.attempt) for part in parts),
+                committed_parts=tuple(kept),
                 answer_etag=etag,
             ),
             due.for_key(site, hashed_due, due.PARTS, upload.id, bucket.id, request.key),

@@ -233,7 +233,10 @@ class Fullsync:
         copied, repaired, failed = 0, 0, 0
         for bucket_id, hashed in page:
             record = self._mine(bucket_id, hashed)
-            if record is None or run.dry_run:
+            if run.dry_run:
+                continue
+            if record is None:
+                self._peer.wanted(bucket_id, hashed)  # a row whose head needs no blocks any more goes
                 continue
             sent, whole = self._copy(record)
             copied += sent

@@ -7,7 +7,7 @@ Link     one other site. `sink`: we stream to it. `source`: it streams to us, an
          `enabled`: what is committed is owed to it (Riak CS `realtime enable`).
          `started`: what is owed is sent (`realtime start`); stopping keeps the outbox.
          `blocks`: blocks are copied after their records; paused, records go on and blocks stay owed.
-         `backfilling`: enabled, but no fullsync begun after that has ended yet.
+         `backfilling`: enabled, but no fullsync begun after every writer knew of it has ended yet.
          `proxy_get`: it may fetch blocks from us.
 Errors   Conflict when two people change links at once; LinkUnknown for a peer that is not there
 Source   DESIGN §5 "Links have epochs"; riak-repl commands (research/riakcs.md §1.7).
@@ -29,6 +29,7 @@ RECORD = RowId(Table.SITE, "site", b"record")
 FULLSYNC_INTERVAL_MS = 6 * 3600 * 1000  # Riak CS's documented default of 360 minutes
 STORED_FORM_VERSION = 1  # of everything in a site's tables
 REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
+COMMIT_MS = 1000  # a commit that read the links has taken place, or failed, by then
 _TRIES = 20
 
 
@@ -122,6 +123,16 @@ class LinkBook:
         self._keep_ms = min(keep_ms, REREAD_MS)
         self._known = NO_LINKS
         self._read_ms: int | None = None
+
+    @property
+    def known_ms(self) -> int:
+        """How long after a change every commit goes by it, if all processes keep links as we do."""
+        return self._keep_ms + COMMIT_MS
+
+    def reread(self) -> Links:
+        """The links as they are now."""
+        self._read_ms = None
+        return self.read()
 
     def read(self) -> Links:
         """The links, at most `keep_ms` old."""

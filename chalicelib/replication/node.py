@@ -59,7 +59,7 @@ class Node:
             self.site,
             self.record,
             link,
-            self.proxy.fetch_elsewhere,
+            self.proxy.fetch_for,
             decide_for(self.site, local, self.record),
         )
 
@@ -146,8 +146,9 @@ class Node:
             if not link.sink:
                 continue
             run = self.runs.read(link.site)
-            due = link.enabled and link.fullsync_interval_ms > 0 and run.next_ms <= now_ms
-            if due and run.state is not State.RUNNING and run.state is not State.ASKING:
+            if link.backfilling and run.state is State.COMPLETE:
+                self._end_backfill(link.site, run)  # should whoever drove the run have died before
+            if self._due(link, run, now_ms):
                 try:
                     run = self.start_fullsync(link.site)
                 except Conflict:
@@ -155,6 +156,14 @@ class Node:
             if run.state is State.RUNNING:
                 running.append(link.site)
         return running
+
+    def _due(self, link: Link, run: Run, now_ms: int) -> bool:
+        """Its interval is over; or what ran was too early to end the backfill, for all it compared."""
+        if not link.enabled or run.state in (State.RUNNING, State.ASKING):
+            return False
+        ended = run.state in (State.COMPLETE, State.INCOMPLETE)
+        early = ended and self._backfills(link, now_ms) and not self._backfills(link, run.started_ms)
+        return early or (link.fullsync_interval_ms > 0 and run.next_ms <= now_ms)
 
     def drive_fullsync(self, sink: str, budget_ms: int) -> Run | None:
         """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it."""
@@ -173,8 +182,8 @@ class Node:
             run = stepped
             if stop:
                 break
-        if run.state in (State.COMPLETE, State.INCOMPLETE) and link.backfilling:
-            self._backfilled(link, run)
+        if run.state is State.COMPLETE:
+            self._end_backfill(sink, run)
         return run
 
     def _leased(self, run: Run, stop: bool) -> Run:
@@ -215,9 +224,14 @@ class Node:
             error="" if whole or run.dry_run else "the sink held or refused some records",
         )
 
-    def _backfilled(self, link: Link, run: Run) -> None:
-        if run.state is State.COMPLETE and run.started_ms >= link.enabled_ms:
-            self.links.update(link.site, backfilling=False)
+    def _backfills(self, link: Link, started_ms: int) -> bool:
+        """Whether a run started then passes by nothing that was committed unannounced."""
+        return link.backfilling and started_ms >= link.enabled_ms + self.links.known_ms
+
+    def _end_backfill(self, sink: str, run: Run) -> None:
+        link = self.links.reread().by_site.get(sink)
+        if link is not None and self._backfills(link, run.started_ms):
+            self.links.update(sink, backfilling=False)
 
     # --------------------------------------------------------------------- gc
 

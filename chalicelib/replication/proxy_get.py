@@ -44,7 +44,7 @@ class ProxyGetBlocks:
             return body
         name = f"block/{ref.id.upload}/{ref.id.attempt}/{ref.id.number}"
         with self._site.locks.hold(name):
-            body = self._get_local(ref)
+            body = self._get_local(ref, again=True)
             if body is not None:
                 return body
             body = self.fetch_elsewhere(ref, (self._site.id,))
@@ -52,12 +52,13 @@ class ProxyGetBlocks:
                 self._keep(ref, body)
             return body
 
-    def _get_local(self, ref: BlockRef) -> bytes | None:
+    def _get_local(self, ref: BlockRef, *, again: bool = False) -> bytes | None:
         try:
             return self._local.get(ref)
         except Corrupt:
-            self._site.log.event("block_damaged", upload=ref.id.upload, number=ref.id.number)
-            self._counters.add("blocks_damaged_total")
+            if not again:
+                self._site.log.event("block_damaged", upload=ref.id.upload, number=ref.id.number)
+                self._counters.add("blocks_damaged_total")
             return None
 
     def fetch_elsewhere(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
@@ -84,6 +85,14 @@ class ProxyGetBlocks:
         if unknown is not None:
             raise Unavailable("a site that may have the block cannot be reached") from unknown
         return None
+
+    def fetch_for(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
+        """As `fetch_elsewhere`, on behalf of a site that asked us, and kept here. Without the lock: two
+        sites that read the same block at once would wait for one another."""
+        body = self.fetch_elsewhere(ref, asked)
+        if body is not None:
+            self._keep(ref, body)
+        return body
 
     def _sources(self, ref: BlockRef, asked: tuple[str, ...]) -> list[Link]:
         links = [

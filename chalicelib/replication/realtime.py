@@ -123,35 +123,43 @@ class Realtime:
         settled: list[Owing] = []
         for owing in due:
             try:
-                form = self._form(owing)
+                form, later = self._form(owing)
             except StoreError as problem:
                 self._outbox.retry(owing, RECORD, _told(problem))
                 continue
-            if form is None:
+            if later and owing.item.blocks:
+                self._outbox.advance(owing)  # what replaced it may name the same blocks: see `_form`
+                continue
+            if form is None or later:
                 settled.append(owing)
                 continue
             has = tuple(sorted({*owing.item.has, self._site.id}))
             ready.append((owing, Delivery(owing.item.kind, form, has)))
         return ready, settled
 
-    def _form(self, owing: Owing) -> bytes | None:
+    def _form(self, owing: Owing) -> tuple[bytes | None, bool]:
+        """What this site has now of what is owed, None if that owes nothing any more, and whether it is a
+        later record that came from another site. The sink, or whoever sent it, has that record; but where
+        it is the sink's own copy onto itself, nobody else owes the sink the blocks that we promised."""
         item = owing.item
         if item.kind != "object":
-            return replicated_accounts.form_for(self._site, item.kind, item.name, self._link.public_key)
+            form = replicated_accounts.form_for(self._site, item.kind, item.name, self._link.public_key)
+            return form, False
         form = self._site.metadata.get([rows.head(item.bucket_id, item.name)])[0]
         if form is None:
-            return None
+            return None, False
         record = codec.decode_record(form)
-        if record.stamp > stamp.parse(item.stamp):
-            return None  # a later item, or the sink itself, has what replaced it
+        later = record.stamp > stamp.parse(item.stamp)
+        if later and record.stamp.site == self._site.id:
+            return None, False  # written here: it has an item of its own
         bucket = accounts.find_bucket(self._site, record.bucket_id)
         if bucket is None:  # it came over another link before its bucket: who may hold it is not known
             raise Unavailable("its bucket has not arrived at this site yet")
         if not replicates(bucket, self._link.site):
-            return None
-        if self._site.rules.documents and item.tries:
+            return None, False
+        if self._site.rules.documents and item.tries and not later:
             documents.publish(self._site, record, form)
-        return form
+        return form, later
 
     # ----------------------------------------------------------------- blocks
 
@@ -175,7 +183,7 @@ class Realtime:
         return progress
 
     def _copy(self, owing: Owing) -> int:
-        form = self._form(owing)
+        form, _ = self._form(owing)
         if form is None:
             return 0
         return copy_blocks(self._site, self._peer, codec.decode_record(form), self._link.site, self._counters)

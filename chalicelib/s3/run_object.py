@@ -8,15 +8,18 @@ Source  Amazon S3 API reference; law *atomic*: all a response shows is from one 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.domain.chunking import part_range
-from chalicelib.domain.manifest import Record
+from chalicelib.domain.manifest import Checksum, Record
 from chalicelib.domain.names import key_hash
 from chalicelib.objects import bodies, copy, delete, get, put
 from chalicelib.objects.commit import OpenBucket
-from chalicelib.s3 import errors, operations, ranges, xml_write
+from chalicelib.s3 import checksums, errors, operations, ranges, xml_write
 from chalicelib.s3.attributes import Attributes
 from chalicelib.s3.body import receive
 from chalicelib.s3.caller import Caller
+from chalicelib.s3.checksums import Algorithm, ChecksumType
 from chalicelib.s3.request import Request, Response
 from chalicelib.s3.run_bucket import xml
 from chalicelib.s3.sigv4 import Identity
@@ -142,5 +145,17 @@ def copy_object(caller: Caller, operation: operations.CopyObject) -> Response:
             operation.conditions.if_match,
             operation.conditions.if_none_match,
         )
+    source = _with_checksum(caller, source, operation.checksum_algorithm)
     record = copy.copy_object(caller.site, source, target, wanted)
     return xml(xml_write.copy_result(record.etag, record.modified_ms, checksum_view(record)))
+
+
+def _with_checksum(caller: Caller, source: Record, algorithm: Algorithm | None) -> Record:
+    """The source with the checksum its copy shall have; another algorithm costs reading every byte."""
+    if algorithm is None or (source.checksum and source.checksum.algorithm == algorithm.value):
+        return source
+    hasher = checksums.hasher(algorithm)
+    for piece in bodies.read(caller.site, source, 0, source.size):
+        hasher.update(piece)
+    value = checksums.encode(hasher.digest())
+    return replace(source, checksum=Checksum(algorithm.value, ChecksumType.FULL_OBJECT.value, value))

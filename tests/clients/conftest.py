@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.site_process import SiteProcess, aws_site, directory_site
 
@@ -77,3 +78,15 @@ def virtual_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
         return resolve("127.0.0.1" if local else host, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
+
+
+def code_of(problem: ClientError) -> str:
+    """The S3 code of what boto3 raised."""
+    return str(problem.response["Error"]["Code"])
+
+
+def refused(call: Callable[..., Any], **arguments: Any) -> tuple[str, int]:
+    """The S3 code and HTTP status a call is refused with."""
+    with pytest.raises(ClientError) as no:
+        call(**arguments)
+    return code_of(no.value), no.value.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -1,6 +1,7 @@
 """Byte ranges ↔ blocks."""
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain.chunking import part_range, slices
 from chalicelib.domain.manifest import Block, Part, Record

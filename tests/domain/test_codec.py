@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from chalicelib.domain import codec, forms
 from chalicelib.domain.errors import Corrupt

@@ -1,6 +1,7 @@
 """The hash tree's arithmetic: sums that forget order and can be undone."""
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain import hashtree
 from chalicelib.domain.hashtree import DEPTH, DIGEST_BYTES, EMPTY, Node, changed

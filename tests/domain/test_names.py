@@ -1,12 +1,24 @@
 """Names: what may be called a bucket or a site, and what stands for a key."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain.names import bucket_name_problem, check_site, key_hash, shard_of
 from tests.domain.values import object_keys
 
-GOOD = ["abc", "a1b", "0ab", "my-bucket", "my.bucket.org", "a" * 63, "1.2.3", "256.1.1.1.1", "xn-a", "healthy"]
+GOOD = [
+    "abc",
+    "a1b",
+    "0ab",
+    "my-bucket",
+    "my.bucket.org",
+    "a" * 63,
+    "1.2.3",
+    "256.1.1.1.1",
+    "xn-a",
+    "healthy",
+]
 BAD = {
     "": "3 to 63",
     "ab": "3 to 63",

@@ -2,7 +2,8 @@
 
 from functools import reduce
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain.resolution import supersedes, winner
 from chalicelib.domain.stamp import Stamp

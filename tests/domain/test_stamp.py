@@ -1,7 +1,8 @@
 """Stamps: one order for everything written."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain.stamp import COUNTER_MAX, SKEW_MAX_MS, Stamp, after, parse, too_far_ahead
 from tests.domain.values import sites, stamps, times

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from chalicelib.domain import wire
 from chalicelib.domain.errors import Corrupt

@@ -1,8 +1,8 @@
 """Sites linked as an operator links them, and what tests ask of them again and again.
 
-    line = connect(west, east)             west streams to east, over two relays: line.cut(), line.heal()
-    wait_until(lambda: …)                  polls; the assertion names what did not come true
-    contents(client, bucket)               every key with size, ETag, SHA-256, metadata, over the endpoint
+line = connect(west, east)             west streams to east, over two relays: line.cut(), line.heal()
+wait_until(lambda: …)                  polls; the assertion names what did not come true
+contents(client, bucket)               every key with size, ETag, SHA-256, metadata, over the endpoint
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Damage ends when the site files the block again; until then the upload may not b
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
@@ -23,7 +24,7 @@ class Atlas:
 
     def __init__(self) -> None:
         self._damaged: dict[tuple[str, BlockId], str] = {}
-        self.copying: set[str] = set()  # uploads somebody copies from right now
+        self.copying: Counter[str] = Counter()  # uploads somebody copies from right now
 
     def healed(self, site: str, block_id: BlockId) -> None:
         """The site filed the block again."""
@@ -55,7 +56,7 @@ class Atlas:
             for key, record in sorted(site.watch.heads.items())
             if record.upload
             and key not in site.watch.incomplete
-            and record.upload not in self.copying
+            and not self.copying[record.upload]
             and not self.touched(record.upload)
             and any(_same(other, key, record) for other in providers)
         ]

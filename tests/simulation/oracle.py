@@ -12,8 +12,7 @@ answers     an operation that was told "nothing happened" never shows
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Determinate, StoreError
 from chalicelib.domain.manifest import Record
@@ -21,7 +20,7 @@ from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
 from chalicelib.objects.errors import ObjectsError
 from tests.simulation.sites import SimSite
-from tests.simulation.watch import Ledger
+from tests.simulation.watch import Ledger, number_of
 from tests.simulation.world import Died, World
 
 PENDING, ACKED, FAILED, UNKNOWN = "pending", "acked", "failed", "unknown"
@@ -38,6 +37,7 @@ class Op:
     number: int
     kind: str
     site: str
+    bucket: str
     key: str
     content: int
     size: int
@@ -56,16 +56,17 @@ class Oracle:
     def __init__(self, world: World, ledger: Ledger) -> None:
         self.world = world
         self._ledger = ledger
-        self.ops: list[Op] = [Op(0, "none", "", "", 0, 0)]
+        self.ops: list[Op] = [Op(0, "none", "", "", "", 0, 0)]
         self._floors: dict[tuple[str, str, str], Stamp] = {}
-        self.users: dict[str, int] = defaultdict(int)  # name → how often it was asked for
+        self.users: list[str] = []  # names asked for
+        self.why: dict[int, str] = {}  # operation → the error it was told
         self.reads = 0
 
     def begin(self, kind: str, site: SimSite, bucket_id: str, key: str, size: int = 0) -> Op:
         """An operation is about to start."""
         number = len(self.ops)
         floor = self._floors.get((site.name, bucket_id, key))
-        op = Op(number, kind, site.name, key, number, size, floor=floor)
+        op = Op(number, kind, site.name, bucket_id, key, number, size, floor=floor)
         self.ops.append(op)
         self.world.log("begin", kind, number, key)
         return op
@@ -82,6 +83,26 @@ class Oracle:
         if op.floor is not None and record.stamp <= op.floor:
             self.world.fail("order", f"{op} got {record.stamp}, not above {op.floor} acknowledged before it")
         self._raise_floor(site, record)
+
+    def again(self, op: Op) -> Op:
+        """Another request about the same multipart upload, with a floor of its own."""
+        return replace(op, floor=self._floors.get((op.site, op.bucket, op.key)))
+
+    def completed(self, op: Op, site: SimSite) -> None:
+        """A Complete was acknowledged; the record may have been committed by an earlier try."""
+        known = [r for r in site.watch.history[op.bucket, key_hash(op.key)] if number_of(r) == op.number]
+        if not known:
+            self.world.fail("durable", f"{op} was completed, but no record of it was ever committed")
+        if op.status == FAILED:
+            self.world.fail("answers", f"{op} was both aborted and completed")
+        op.status = ACKED
+        self._raise_floor(site, known[0])
+
+    def aborted(self, op: Op) -> None:
+        """An Abort was acknowledged: the upload never shows."""
+        if op.number in self._ledger.committed:
+            self.world.fail("answers", f"{op} was aborted, yet its record was committed")
+        op.status = FAILED
 
     def deleted(self, op: Op, site: SimSite, bucket_id: str, before: int) -> None:
         """A delete was acknowledged; `before` is how many records the key had had when it began."""
@@ -104,6 +125,9 @@ class Oracle:
         certain = isinstance(problem, Determinate | ObjectsError | ClientGone)
         if not certain and not isinstance(problem, StoreError | Died):
             raise problem
+        self.why[op.number] = type(problem).__name__
+        if op.kind == "multipart":  # one answer of many about the same upload
+            return
         op.status = FAILED if certain else UNKNOWN
         if certain and op.number in self._ledger.committed:
             self.world.fail("answers", f"{op} was told {problem!r}, yet its record was committed")
@@ -118,7 +142,7 @@ class Oracle:
             self.world.fail("atomic", f"{op} was shown {record.stamp}, which was never the head")
         if op.floor is not None and record.stamp < op.floor:
             self.world.fail("durable", f"{op} was shown {record.stamp}, older than {op.floor}")
-        writer = self.ops[int(dict(record.metadata)["op"])]
+        writer = self.ops[number_of(record)]
         if writer.status == FAILED:
             self.world.fail("answers", f"{op} was shown {writer}, which was told that nothing happened")
         if writer.key != op.key or record.size != writer.size:

@@ -12,6 +12,7 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chalicelib.adapters.hashing import Blake3Hashing
@@ -26,7 +27,7 @@ from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.site import Site
 from chalicelib.replication import node as nodes
 from chalicelib.replication.links import Link, LinkBook, SiteRecord, found_site
-from chalicelib.replication.outbox import OutboxAnnouncer
+from chalicelib.replication.outbox import RECORD, STAGES, OutboxAnnouncer
 from tests.simulation.atlas import Atlas
 from tests.simulation.faults import FaultyBlocks, FaultyMetadata, Faults
 from tests.simulation.net import Net, WirePeer
@@ -37,6 +38,7 @@ from tests.simulation.world import Event, Process, Task, World
 
 HASHING = Blake3Hashing()
 INCARNATION = "1"
+DOWN_MS = 500  # between tries of a link that is down
 IDLE_MS = 20_000  # a pump with nothing due looks again this often, as a host would
 
 
@@ -127,13 +129,13 @@ class Life:
         self.net = net
         self.faults = faults
         self.process = Process(f"{site.name}{site.lives}")
-        self.wakes = {sink: Event(self.world) for sink in site.ledger.sinks[site.name]}
+        self.wakes = {(sink, lane): Event(self.world) for sink in site.ledger.sinks[site.name] for lane in STAGES}
         rows = FaultyMetadata(site.rows, self)
         blocks = FaultyBlocks(site.blocks, self)
-        self.node = _node(site, rows, blocks, self.process, self, self._wake)
+        self.node = _node(site, rows, blocks, self.process, self, self.wake)
         self.resting = False  # the final phase drives by hand
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         for event in self.wakes.values():
             event.set()
 
@@ -169,9 +171,9 @@ class Life:
     def start(self) -> None:
         """Begin what a host does all the time."""
         swarm = self.site.swarm
-        for sink in self.wakes:
+        for sink, lane in self.wakes:
             for _ in range(swarm.pumps):
-                self._daemon("realtime", lambda sink=sink: self._pump(sink), 0)
+                self._daemon("realtime", partial(self._pump, sink, lane), 0)
         self._daemon("fullsync", self._fullsync, swarm.fullsync_ms // 3)
         self._daemon("gc", self._collect, swarm.rules.leeway_ms // 3)
         self._daemon("fold", lambda: tree.fold(self.node.site), 2000)
@@ -196,14 +198,19 @@ class Life:
 
         world.spawn(self.process, role, role, loop)
 
-    def _pump(self, sink: str) -> None:
-        link = self.node.links.read().get(sink)
-        self.node.serve_all(link)
-        due_ms = self.node.next_due_ms(link)
+    def _pump(self, sink: str, lane: str) -> None:
+        node = self.node
+        link = node.links.read().get(sink)
+        step = node.serve_records(link) if lane == RECORD else node.serve_blocks(link, lane)
+        if step.down:
+            self.world.pause(DOWN_MS)
+        if step.done or self.resting:
+            return
+        due_ms = node.outbox(sink).next_due_ms(lane)
         wait_ms = IDLE_MS if due_ms is None else min(IDLE_MS, due_ms - self.site.clock.now_ms())
         self.site.busy["realtime"] -= 1
         try:
-            self.wakes[sink].wait(max(5, wait_ms))
+            self.wakes[sink, lane].wait(max(10, wait_ms))
         finally:
             self.site.busy["realtime"] += 1
 

@@ -56,6 +56,7 @@ class Watch:
         self.owed: dict[str, dict[Item, set[bytes]]] = defaultdict(dict)  # item → where it lies
         self.buckets: dict[str, Bucket] = {}
         self.incomplete: set[Key] = set()
+        self.uploads: dict[str, int] = {}  # upload → the step in which a record here first named it
 
     def bucket(self, bucket_id: str) -> Bucket | None:
         """The bucket as this site knows it."""
@@ -102,18 +103,19 @@ class Watch:
         record = codec.decode_record(form)
         key = _key(pk)
         before = self.heads.get(key)
-        self._world.log("head", record.key, str(record.stamp)[8:], record.live, _op(record))
+        self._world.log("head", record.key, str(record.stamp)[8:], record.live, number_of(record))
         if before is not None and record.stamp <= before.stamp and form != self.forms[key]:
             law = "no resurrection" if record.live and not before.live else "merge"
             self._world.fail(law, f"{self._name} {record.key}: {before.stamp} gave way to {record.stamp}")
         bucket = self.buckets.get(record.bucket_id)
         if bucket is not None and not replicates(bucket, self._name):
             self._world.fail("stays home", f"{self._name} holds {record.key} of {bucket.name}")
+        self.uploads.setdefault(record.upload, self._world.steps)
         self.heads[key] = record
         self.forms[key] = form
         self.history[key].append(record)
         if record.stamp.site == self._name and record.live:
-            self._ledger.committed.add(_op(record))
+            self._ledger.committed.add(number_of(record))
         return record
 
     def _announced(self, record: Record) -> None:
@@ -146,12 +148,15 @@ class Watch:
         key = (bucket_id, name)
         theirs, mine = other.heads.get(key), self.heads[key]
         promised = stamps.parse(stamp)
-        if theirs is None or theirs.stamp < promised:
+        if mine.stamp > promised:  # superseded here: then what superseded it is owed, or there already
             later = (kind, bucket_id, name, str(mine.stamp))
-            has = theirs is not None and theirs.stamp >= mine.stamp
-            superseded = mine.stamp > promised and (has or later in self.owed[sink])
-            return "" if superseded else f"the sink has {theirs.stamp if theirs else None}"
-        if theirs.stamp == promised and not self._ledger.sites[sink].holds(theirs):
+            if later in self.owed[sink] or (theirs is not None and theirs.stamp >= mine.stamp):
+                return ""
+        if theirs is None or theirs.stamp < promised:
+            return f"the sink has {theirs.stamp if theirs else None}"
+        # Blocks are owed by who had the upload first: what came from the sink is not owed back to it.
+        ours = theirs.upload and self.uploads.get(theirs.upload, 0) < other.uploads[theirs.upload]
+        if theirs.stamp == promised and ours and not self._ledger.sites[sink].holds(theirs):
             return "its blocks are not all there"
         return ""
 
@@ -190,6 +195,6 @@ def _item(pk: str, sk: bytes) -> tuple[str, Item]:
     return pk.split("/")[0], (kind, bucket_id, name, stamp)
 
 
-def _op(record: Record) -> int:
+def number_of(record: Record) -> int:
     """The number of the operation that wrote a record; 0 for a tombstone."""
     return int(dict(record.metadata).get("op", 0))

@@ -1,0 +1,71 @@
+"""Causeway as Lambda functions: which event calls what. No logic stands here.
+
+    api_handler, gateway   HTTP: every method and path, behind a REST API and behind a Function URL
+    on_documents           ObjectCreated below manifests/ of the block bucket (infra/ binds it, by SQS or not)
+    sweep, fullsync        each minute         collect   each hour
+
+HTTP events never reach Chalice's own request handling: it would refuse S3 clients (no Accept header: 400,
+other content types: 415) and decode what they signed. The routes only make the API.
+Source  DESIGN §4; docs of Chalice 1.34.
+"""
+
+from typing import Any
+
+from chalice import Chalice, Rate
+from chalice.app import CloudWatchEvent
+
+from chalicelib.hosts import functions, lambda_http
+
+METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
+PATHS = {"service": "/", "bucket": "/{bucket}", "object": "/{bucket}/{key+}"}
+
+
+class Causeway(Chalice):
+    """Hands HTTP events to the site as they came, all others to Chalice."""
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        if lambda_http.is_http(event):
+            return functions.http(event, context)
+        return super().__call__(event, context)
+
+
+app = Causeway(app_name="causeway")
+app.api.binary_types = ["*/*"]
+
+
+def _answered_above(**_: Any) -> None:
+    raise AssertionError("Causeway.__call__ answers HTTP events")
+
+
+for _name, _path in PATHS.items():
+    app.route(_path, methods=METHODS, content_types=["*/*"], name=_name)(_answered_above)
+
+
+@app.lambda_function(name="gateway")
+def gateway(event: Any, context: Any) -> Any:
+    """The same site behind a Function URL."""
+    return functions.http(event, context)
+
+
+@app.lambda_function(name="on_documents")
+def on_documents(event: Any, context: Any) -> Any:
+    """Realtime."""
+    return functions.on_documents(event, context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
+def sweep(event: CloudWatchEvent) -> Any:
+    """What is due: first tries that no event came for, and later tries."""
+    return functions.sweep(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="fullsync")
+def fullsync(event: CloudWatchEvent) -> Any:
+    """Runs keep their own times (6 hours by default); this looks for those that have come."""
+    return functions.fullsync(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(1, unit=Rate.HOURS), name="collect")
+def collect(event: CloudWatchEvent) -> Any:
+    """GC."""
+    return functions.collect(event.to_dict(), event.context)

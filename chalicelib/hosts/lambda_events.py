@@ -1,0 +1,165 @@
+"""What Lambda does besides HTTP: serve what a bucket event tells of, and what schedules drive.
+
+    on_documents   an S3 event, alone or in SQS messages: send the records whose documents came
+    sweep          each minute: serve all that is due, fold the tree
+    fullsync       each minute: start the runs whose time has come, go on with those that run
+    collect        GC
+
+Promise an event that is doubled, late, reordered, lost or about something gone changes when a record is
+        sent, never what arrives: the outbox knows what is owed, the record is read again at sending, and
+        what is not sent now the sweep sends. So nothing here fails because a sink does
+        Each returns before the function's time is up; what is left is the next one's
+Errors  MalformedEvent: no S3 event at all; in SQS its message is tried again, then put among the dead
+Source  AWS "Event message structure" of S3, "Partial batch responses"; DESIGN §5 "Realtime", "Fullsync".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+from chalicelib.domain.errors import StoreError
+from chalicelib.objects import documents, tree
+from chalicelib.objects.documents import Told
+from chalicelib.replication.links import Link
+from chalicelib.replication.node import Node
+
+Event = dict[str, Any]
+Count = dict[str, int]
+
+SLACK_MS = 10_000  # left of a function's time when the last step begins: a batch over a slow link
+FULLSYNC_SLACK_MS = 20_000  # a step of fullsync may be a hundred records with their blocks
+
+
+class MalformedEvent(ValueError):
+    """Somebody sent what S3 never sends."""
+
+
+# ------------------------------------------------------------------------------------- documents
+
+
+def on_documents(event: Event, serve: Callable[[Told], int], prefix: str, tell: Callable[..., None]) -> Count:
+    """Serve every document an S3 event tells of; how many there were, and items dealt with. `prefix` is
+    where this site's things begin in the bucket."""
+    count = {"documents": 0, "served": 0, "ignored": 0, "failed": 0}
+    for key in keys_in(event):
+        told = documents.parse(key.removeprefix(prefix)) if key.startswith(prefix) else None
+        if told is None:
+            count["ignored"] += 1
+            tell("document_ignored", key=key[:200])
+            continue
+        count["documents"] += 1
+        try:
+            count["served"] += serve(told)
+        except StoreError as problem:  # owed still: the sweep will serve it
+            count["failed"] += 1
+            tell("document_not_served", key=key[:200], problem=f"{type(problem).__name__}: {problem}"[:300])
+    return count
+
+
+def keys_in(event: Any) -> Iterator[str]:
+    """The keys of objects that an S3 event says were created, as S3 or MinIO words it."""
+    if not isinstance(event, dict):
+        raise MalformedEvent("not an event")
+    if event.get("Event") == "s3:TestEvent":  # sent once, when a notification is set up
+        return
+    records = event.get("Records")
+    if not isinstance(records, list):
+        raise MalformedEvent("an S3 event has Records")
+    for record in records:
+        try:
+            name, key = record["eventName"], record["s3"]["object"]["key"]
+            created = name.removeprefix("s3:").startswith("ObjectCreated:")
+            decoded = unquote_plus(key, errors="surrogateescape")
+        except (KeyError, TypeError, AttributeError):
+            raise MalformedEvent("a record of an S3 event has eventName and s3.object.key") from None
+        if created:
+            yield decoded
+
+
+def is_sqs(event: Any) -> bool:
+    """Whether an event is a batch of SQS messages."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(records, list) or not records or not isinstance(records[0], dict):
+        return False
+    return records[0].get("eventSource") == "aws:sqs"
+
+
+def body_of(message: str) -> Event:
+    """The S3 event in an SQS message, whether it came straight from the bucket or by SNS."""
+    try:
+        event = json.loads(message)
+        if isinstance(event, dict) and event.get("Type") == "Notification":
+            event = json.loads(event["Message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise MalformedEvent("the message holds no S3 event")
+    return event
+
+
+# ------------------------------------------------------------------------------------- schedules
+
+
+def sweep(node: Node, left_ms: int) -> Count:
+    """Serve what is due over every started link, records everywhere first; then fold the tree."""
+    site = node.site
+    until_ms = site.clock.now_ms() + left_ms - SLACK_MS
+    count = {"served": 0, "failed": 0, "folded": 0}
+    links = [link for link in node.links.read().sinks() if link.started]
+    for serve in (_serve_records, _serve_all):
+        for link in links:
+            try:
+                count["served"] += serve(node, link, until_ms)
+            except StoreError as problem:
+                count["failed"] += 1
+                site.log.event("sweep_failed", link=link.site, problem=f"{type(problem).__name__}: {problem}")
+    count["folded"] = tree.fold(site, until_ms)
+    return count
+
+
+def _serve_records(node: Node, link: Link, until_ms: int) -> int:
+    """Records alone, so that one sink's blocks never keep another's records waiting."""
+    done = 0
+    while node.site.clock.now_ms() < until_ms:
+        progress = node.serve_records(link)
+        if not progress.done:
+            break
+        done += progress.done
+    return done
+
+
+def _serve_all(node: Node, link: Link, until_ms: int) -> int:
+    done = node.serve_all(link, until_ms)
+    if not done:
+        node.greet(link)  # a link nobody uses is known to be up or down too
+    return done
+
+
+def fullsync(node: Node, left_ms: int) -> Count:
+    """Drive every run that is running, each for its share of the time."""
+    count = {"running": 0, "driven": 0, "failed": 0}
+    ends_ms = node.site.clock.now_ms() + left_ms - FULLSYNC_SLACK_MS
+    sinks = node.schedule()
+    for at, sink in enumerate(sinks):
+        share_ms = (ends_ms - node.site.clock.now_ms()) // (len(sinks) - at)
+        if share_ms <= 0:
+            break
+        count["running"] += 1
+        try:
+            count["driven"] += node.drive_fullsync(sink, share_ms) is not None
+        except StoreError as problem:
+            count["failed"] += 1
+            error = f"{type(problem).__name__}: {problem}"
+            node.site.log.event("fullsync_failed", link=sink, problem=error)
+    return count
+
+
+def collect(node: Node) -> Count:
+    """One GC run."""
+    report = node.collect()
+    if report.problems:
+        node.site.log.event("gc_problems", problems=report.problems[:20])
+    return {"collected": report.collected, "blocks": report.blocks, "held": report.held, "lost": report.lost}

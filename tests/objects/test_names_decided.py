@@ -1,0 +1,308 @@
+"""Decisions about unique names, as the primary makes them."""
+
+import pytest
+
+from chalicelib.domain.account import BucketState
+from chalicelib.domain.errors import Corrupt, Refused, Unavailable
+from chalicelib.objects import accounts, names, uploads
+from chalicelib.objects.errors import (
+    AccessDenied,
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    InvalidRequest,
+    NoSuchBucket,
+    NoSuchUser,
+    OperationAborted,
+    TooManyBuckets,
+    UserAlreadyExists,
+)
+from chalicelib.objects.multipart import create
+from chalicelib.objects.names import CLOSING_MAX_MS, LocalNames, secret_context
+from chalicelib.objects.put import PutRequest
+from tests.builders import put, remove, site
+
+
+def everywhere_empty(bucket_id):
+    """Every linked site's copy shows nothing."""
+    return True
+
+
+@pytest.fixture
+def west():
+    return site()
+
+
+@pytest.fixture
+def decided(west):
+    return LocalNames(west, 1, everywhere_empty)
+
+
+def make(decided, name="photos", owner="ann", **more):
+    return decided.decide("create_bucket", {"name": name, "owner": owner, **more})
+
+
+def drop(decided, name="photos", owner="ann", **more):
+    return decided.decide("delete_bucket", {"name": name, "owner": owner, **more})
+
+
+class TestBuckets:
+    """create_bucket and delete_bucket."""
+
+    def test_a_new_bucket_is_there(self, west, decided):
+        """Found by its name, with the owner, region and home it was given."""
+        made = make(decided, region="eu", home="east")
+
+        assert made == accounts.require_bucket(west, "photos").bucket
+        assert ("ann", "eu", "east", ("*",), 1) == (
+            made.owner,
+            made.region,
+            made.home,
+            made.sites,
+            made.epoch,
+        )
+
+    def test_a_name_is_taken_once(self, decided):
+        """By somebody else, or by oneself."""
+        make(decided)
+
+        with pytest.raises(BucketAlreadyOwnedByYou):
+            make(decided)
+        with pytest.raises(BucketAlreadyExists):
+            make(decided, owner="bob")
+
+    @pytest.mark.parametrize("name", ["", "AB", "admin", "1.2.3.4"])
+    def test_a_bad_name(self, decided, name):
+        """Refused with the rule."""
+        with pytest.raises(InvalidRequest, match="bucket name"):
+            make(decided, name)
+
+    def test_not_too_many(self, decided, monkeypatch):
+        """A limit for each owner, not for all."""
+        monkeypatch.setattr(names, "BUCKETS_MAX", 2)
+        make(decided, "one")
+        make(decided, "two")
+
+        with pytest.raises(TooManyBuckets):
+            make(decided, "three")
+        make(decided, "three", owner="bob")
+
+    def test_a_deleted_bucket_frees_its_name(self, west, decided):
+        """The next bucket of that name has another id and shows nothing of the old one."""
+        old = make(decided)
+
+        gone = drop(decided)
+
+        with pytest.raises(NoSuchBucket):
+            accounts.require_bucket(west, "photos")
+        assert (BucketState.DELETED, old.id) == (gone.state, gone.id)
+        assert make(decided, owner="bob").id != old.id
+
+    def test_only_the_owner_deletes(self, west, decided):
+        """Or an administrator."""
+        make(decided)
+
+        with pytest.raises(AccessDenied):
+            drop(decided, owner="bob")
+        with pytest.raises(NoSuchBucket):
+            drop(decided, name="films")
+        drop(decided, owner="root", admin=True)
+
+    def test_a_bucket_with_a_key_stays(self, west, decided):
+        """It is open again afterwards; an emptied one goes."""
+        make(decided)
+        photos = accounts.require_bucket(west, "photos")
+        put(west, photos, "k")
+
+        with pytest.raises(BucketNotEmpty):
+            drop(decided)
+        photos = accounts.require_bucket(west, "photos")
+        remove(west, photos, "k")
+        drop(decided)
+
+    def test_a_bucket_with_an_open_upload_stays(self, west, decided):
+        """Until the upload is closed."""
+        make(decided)
+        photos = accounts.require_bucket(west, "photos")
+        upload = create(west, photos, PutRequest("k", "ann"))
+
+        with pytest.raises(BucketNotEmpty):
+            drop(decided)
+        uploads.close(west, upload)
+        drop(decided)
+
+    def test_other_sites_are_asked(self, west):
+        """One of them still shows a key: not empty."""
+        decided = LocalNames(west, 1, lambda bucket_id: False)
+        make(decided)
+
+        with pytest.raises(BucketNotEmpty):
+            drop(decided)
+
+        assert BucketState.OPEN is accounts.require_bucket(west, "photos").bucket.state
+
+    @pytest.mark.parametrize("problem", [Unavailable("down"), Refused("no")])
+    def test_a_site_that_cannot_be_asked(self, west, problem):
+        """Whatever the reason: the bucket is open again, and the caller is told."""
+
+        def ask(bucket_id):
+            raise problem
+
+        decided = LocalNames(west, 1, ask)
+        make(decided)
+
+        with pytest.raises(type(problem)):
+            drop(decided)
+
+        assert BucketState.OPEN is accounts.require_bucket(west, "photos").bucket.state
+
+    def test_nothing_is_written_while_it_closes(self, west):
+        """From the moment others are asked, no PUT is acknowledged."""
+        seen = []
+
+        def ask(bucket_id):
+            with pytest.raises(NoSuchBucket):
+                accounts.require_bucket(west, "photos")
+            with pytest.raises(NoSuchBucket):
+                put(west, photos, "k")
+            seen.append(bucket_id)
+            return True
+
+        decided = LocalNames(west, 1, ask)
+        make(decided)
+        photos = accounts.require_bucket(west, "photos")
+
+        drop(decided)
+
+        assert [photos.id] == seen
+
+    def abandoned(self, west):
+        """A bucket whose DeleteBucket died half-way."""
+
+        def die(bucket_id):
+            raise KeyboardInterrupt
+
+        decided = LocalNames(west, 1, die)
+        make(decided)
+        with pytest.raises(KeyboardInterrupt):
+            drop(decided)
+
+    def test_a_delete_that_died_can_be_repeated(self, west, decided):
+        """The next DeleteBucket goes on from there."""
+        self.abandoned(west)
+
+        assert BucketState.DELETED is drop(decided).state
+
+    def test_a_delete_that_died_does_not_close_a_bucket_for_ever(self, west, decided):
+        """After ten minutes it is open again; one that is being deleted now is left alone."""
+        self.abandoned(west)
+
+        assert 0 == decided.reopen_abandoned()
+        west.clock.advance(CLOSING_MAX_MS + 1)
+        assert 1 == decided.reopen_abandoned()
+
+        assert BucketState.OPEN is accounts.require_bucket(west, "photos").bucket.state
+        assert 0 == decided.reopen_abandoned()
+
+    def test_of_two_creators_one_wins(self, west, decided, monkeypatch):
+        """Somebody took the name between the look and the commit."""
+        save = accounts.save_bucket
+
+        def raced(*args, **kwargs):
+            monkeypatch.undo()
+            make(decided, owner="bob")
+            save(*args, **kwargs)
+
+        monkeypatch.setattr(accounts, "save_bucket", raced)
+
+        with pytest.raises(OperationAborted):
+            make(decided)
+
+        assert "bob" == accounts.require_bucket(west, "photos").bucket.owner
+
+
+class TestUsers:
+    """create_user and update_user."""
+
+    def make(self, decided, name="Ann", **more):
+        return decided.decide("create_user", {"name": name, **more})
+
+    def update(self, decided, user, **changes):
+        return decided.decide("update_user", {"access_key": user.access_key, **changes})
+
+    def test_a_new_user_is_there(self, west, decided):
+        """Found by access key; the secret opens only for that user."""
+        user = self.make(decided, email=" Ann@Example.org ", admin=True)
+
+        assert user == accounts.find_user(west, user.access_key)
+        assert ("ann@example.org", True, True) == (user.email, user.admin, user.enabled)
+        assert 40 == len(west.vault.unwrap(user.secret, secret_context(user.access_key)))
+        with pytest.raises(Corrupt):
+            west.vault.unwrap(user.secret, secret_context("another"))
+
+    def test_an_address_is_taken_once(self, decided):
+        """Nobody else may have it, in whatever letters; given up, it is free."""
+        ann = self.make(decided, email="ann@example.org")
+
+        with pytest.raises(UserAlreadyExists):
+            self.make(decided, email="ANN@example.org")
+        bob = self.make(decided, "Bob", email="bob@example.org")
+        with pytest.raises(UserAlreadyExists):
+            self.update(decided, bob, email="ann@example.org")
+        self.update(decided, ann, email="")
+        self.update(decided, bob, email="ann@example.org")
+        self.make(decided, "Carl", email="bob@example.org")
+
+    def test_users_without_an_address(self, decided):
+        """There may be many."""
+        assert self.make(decided).access_key != self.make(decided).access_key
+
+    @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 257])
+    def test_a_bad_name(self, decided, name):
+        """Refused in words."""
+        with pytest.raises(InvalidRequest, match="name"):
+            self.make(decided, name)
+
+    @pytest.mark.parametrize(
+        "email", ["ann", "@example.org", "ann@", "a nn@example.org", "a" * 250 + "@b.cd"]
+    )
+    def test_a_bad_address(self, decided, email):
+        """Refused in words."""
+        with pytest.raises(InvalidRequest, match="e-mail"):
+            self.make(decided, email=email)
+
+    def test_an_update_changes_what_it_names(self, west, decided):
+        """And nothing else; its stamp is greater."""
+        user = self.make(decided, email="ann@example.org")
+
+        changed = self.update(decided, user, enabled=False)
+
+        assert (False, "Ann", user.email, user.secret) == (
+            changed.enabled,
+            changed.name,
+            changed.email,
+            changed.secret,
+        )
+        assert changed.stamp > user.stamp
+        assert changed.secret_stamp == user.secret_stamp
+
+    def test_a_new_secret(self, west, decided):
+        """Another secret with a stamp of its own."""
+        user = self.make(decided)
+        context = secret_context(user.access_key)
+
+        changed = self.update(decided, user, new_secret=True)
+
+        assert west.vault.unwrap(user.secret, context) != west.vault.unwrap(changed.secret, context)
+        assert changed.secret_stamp == changed.stamp > user.secret_stamp
+
+    def test_nobody(self, decided):
+        """An access key that nobody has."""
+        with pytest.raises(NoSuchUser):
+            decided.decide("update_user", {"access_key": "CWNOBODY", "enabled": False})
+
+
+def test_an_unknown_verb(decided):
+    """Is refused."""
+    with pytest.raises(InvalidRequest):
+        decided.decide("drop_table", {})
