@@ -330,7 +330,8 @@ class Net:
     def link(self, source, sink, **fields):
         """`source` streams to `sink`, which may proxy_get from it."""
         secret = f"secret of {min(source, sink)} and {max(source, sink)}"
-        self._half(source, sink, secret, sink=True, enabled=True, started=True, proxy_get=True, **fields)
+        switches = {"sink": True, "enabled": True, "started": True, "proxy_get": True, **fields}
+        self._half(source, sink, secret, **switches)
         self._half(sink, source, secret, source=True)
         return self
 

@@ -112,6 +112,10 @@ class SiteProcess:
         """For clients."""
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
+    def setting(self, name: str) -> str:
+        """What the site was told."""
+        return self._environment[f"CAUSEWAY_{name.upper()}"]
+
     @property
     def keys(self) -> tuple[str, str]:
         """The administrator's access key and secret."""

@@ -125,7 +125,7 @@ class Screen:
         now = self.figures
         return (
             f"          {now.phase}: {now.objects} objects, {size(now.bytes)}; {now.records} records "
-            f"streamed, {now.records_behind} records and {now.blocks_behind} blocks behind, lag {now.lag_ms} ms"
+            f"streamed; {now.records_behind} records, {now.blocks_behind} blocks behind, lag {now.lag_ms} ms"
         )
 
     def _picture(self) -> Group:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from chalicelib.cli import (
+    bucket,
     connections,
     demo,
     fullsync,
@@ -38,7 +39,7 @@ demo.register(app)
 connections.register(app)
 status.register(app)
 gc.register(app)
-for group in (user.app, realtime.app, fullsync.app, proxy_get.app):
+for group in (user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app):
     app.add_typer(group)
 
 

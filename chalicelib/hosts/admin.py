@@ -5,6 +5,8 @@
     GET    /causeway/admin/users                      all users, without secrets
     POST   /causeway/admin/users                      {name, email?, admin?} → user and secret, once
     POST   /causeway/admin/users/KEY                  {enabled?, name?, email?, new_secret?}
+    GET    /causeway/admin/buckets                    all buckets and who may hold them
+    POST   /causeway/admin/buckets/NAME               {sites: [site, …] or ["*"]}
     GET    /causeway/admin/links                      all links, without secrets
     POST   /causeway/admin/links                      {site, endpoint, secret, …}: prove, then save
     DELETE /causeway/admin/links/SITE                 forget a link and what it was owed
@@ -55,6 +57,8 @@ class AdminApi:
             ("GET", "users"): self._users,
             ("POST", "users"): self._create_user,
             ("POST", "users/*"): self._update_user,
+            ("GET", "buckets"): self._buckets,
+            ("POST", "buckets/*"): self._update_bucket,
             ("GET", "links"): self._links,
             ("POST", "links"): self._connect,
             ("DELETE", "links/*"): self._disconnect,
@@ -141,6 +145,15 @@ class AdminApi:
     def _with_secret(self, user: Any) -> Fields:
         return {**_user(user), "secret_key": setup.secret_of(self._node.site, user)}
 
+    # ---------------------------------------------------------------- buckets
+
+    def _buckets(self, name: str, fields: Fields) -> Any:
+        return {"buckets": [_bucket(bucket) for bucket in accounts.named_buckets(self._node.site)]}
+
+    def _update_bucket(self, name: str, fields: Fields) -> Any:
+        arguments = {**_only(fields, "sites"), "name": name}
+        return _bucket(self._node.names.decide("update_bucket", arguments))
+
     # ------------------------------------------------------------------ links
 
     def _links(self, name: str, fields: Fields) -> Any:
@@ -213,6 +226,18 @@ def _user(user: Any) -> Fields:
         "enabled": user.enabled,
         "admin": user.admin,
         "created_ms": user.created_ms,
+    }
+
+
+def _bucket(bucket: Any) -> Fields:
+    return {
+        "name": bucket.name,
+        "id": bucket.id,
+        "owner": bucket.owner,
+        "home": bucket.home,
+        "sites": list(bucket.sites),
+        "state": bucket.state,
+        "created_ms": bucket.created_ms,
     }
 
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import Protocol
 
 from chalicelib import bootstrap
@@ -186,14 +187,17 @@ def serve(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
         # The port first: if it is taken, nothing of the site has been touched.
-        with listen(settings.host, settings.port) as listening, open_main(settings) as site:
-            workers = Workers(settings, build_worker, listening, site.log)
-            try:
-                return _run(workers, listening, site.log)
-            finally:
-                listening.close()  # while the last requests end, a new client shall not wait in vain
-                workers.stop()
-                site.log.event("stopped")
+        with listen(settings.host, settings.port) as taken:
+            # Port 0 has become a real one by now: others must be told that one.
+            told = replace(settings, port=taken.getsockname()[1])
+            with open_main(told) as site:
+                workers = Workers(told, build_worker, taken, site.log)
+                try:
+                    return _run(workers, taken, site.log)
+                finally:
+                    taken.close()  # while the last requests end, a new client shall not wait in vain
+                    workers.stop()
+                    site.log.event("stopped")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -51,9 +51,9 @@ def named_buckets(site: Site) -> Iterator[Bucket]:
         yield decode_bucket(form)
 
 
-def all_buckets(site: Site) -> Iterator[Bucket]:
-    """Every bucket, deleted ones too, in order of id."""
-    for form in _all(site, Table.BUCKETS, "id"):
+def all_buckets(site: Site, after: str = "") -> Iterator[Bucket]:
+    """Every bucket, deleted ones too, in order of id, behind the id `after`."""
+    for form in _all(site, Table.BUCKETS, "id", after.encode()):
         yield decode_bucket(form)
 
 
@@ -63,8 +63,7 @@ def all_users(site: Site) -> Iterator[User]:
         yield decode_user(form)
 
 
-def _all(site: Site, table: Table, pk: str) -> Iterator[bytes]:
-    start = b""
+def _all(site: Site, table: Table, pk: str, start: bytes = b"") -> Iterator[bytes]:
     while True:
         page = site.metadata.scan(table, pk, start=start, after=bool(start), limit=_PAGE)
         for _, form in page:

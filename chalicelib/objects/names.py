@@ -2,6 +2,7 @@
 
     create_bucket {name, owner, region, home}           → bucket
     delete_bucket {name, owner}                         → bucket (deleted)
+    update_bucket {name, sites}                         → bucket: who may hold it, from now on
     create_user   {name, email, admin}                  → user
     update_user   {access_key, name?, email?, enabled?, new_secret?} → user
 
@@ -22,7 +23,7 @@ from chalicelib.domain import stamp as stamps
 from chalicelib.domain.account import Bucket, BucketState, User
 from chalicelib.domain.errors import Conflict, StoreError
 from chalicelib.domain.forms import decode_bucket, encode_bucket
-from chalicelib.domain.names import bucket_name_problem
+from chalicelib.domain.names import bucket_name_problem, check_site
 from chalicelib.objects import accounts, rows
 from chalicelib.objects.errors import (
     AccessDenied,
@@ -41,6 +42,7 @@ from chalicelib.ports.metadata import Write
 from chalicelib.ports.site import Site
 
 BUCKETS_MAX = 1000  # per user: ListBuckets stays one page (Riak CS: 100, AWS: 10,000)
+SITES_MAX = 64  # sites a bucket may name: more than any sensible topology has
 TEXT_MAX = 256  # a name or e-mail address; keeps a user far below a row's size
 EMAIL_BYTES_MAX = 254  # RFC 5321
 ACCESS_KEY_BYTES = 10
@@ -71,6 +73,7 @@ class LocalNames:
         self._verbs: dict[str, Callable[[dict[str, Any], Also], Decision]] = {
             "create_bucket": self._create_bucket,
             "delete_bucket": self._delete_bucket,
+            "update_bucket": self._update_bucket,
             "create_user": self._create_user,
             "update_user": self._update_user,
         }
@@ -106,7 +109,7 @@ class LocalNames:
             stamp=stamp,
             region=str(arguments.get("region", "")),
             home=str(arguments.get("home", "")) or self._site.id,
-            sites=tuple(arguments.get("sites", ("*",))),
+            sites=_sites({"sites": ["*"], **arguments}),
             epoch=self._epoch,
         )
         accounts.save_bucket(self._site, None, bucket, also=also(bucket))
@@ -151,6 +154,16 @@ class LocalNames:
                     continue
                 reopened += 1
         return reopened
+
+    def _update_bucket(self, arguments: dict[str, Any], also: Also) -> Bucket:
+        form = self._site.metadata.get([rows.bucket_name(str(arguments["name"]))])[0]
+        if form is None:
+            raise NoSuchBucket(str(arguments["name"]))
+        bucket = decode_bucket(form)
+        stamp = stamps.after(bucket.stamp, self._site.clock.now_ms(), self._site.id)
+        changed = replace(bucket, sites=_sites(arguments), stamp=stamp, epoch=self._epoch)
+        accounts.save_bucket(self._site, bucket, changed, name_form=form, also=also(changed))
+        return changed
 
     def _create_user(self, arguments: dict[str, Any], also: Also) -> User:
         name = _text(arguments, "name")
@@ -210,6 +223,16 @@ def secret_context(access_key: str) -> str:
 
 def _access_key(token: str) -> str:
     return "CW" + base64.b32encode(bytes.fromhex(token)).decode().rstrip("=")
+
+
+def _sites(arguments: dict[str, Any]) -> tuple[str, ...]:
+    sites = arguments.get("sites")
+    if not isinstance(sites, list) or not sites or len(sites) > SITES_MAX:
+        raise InvalidRequest(f"sites: a list of 1 to {SITES_MAX} site ids, or of * for everywhere")
+    try:
+        return tuple(site if site == "*" else check_site(str(site)) for site in sites)
+    except ValueError as problem:
+        raise InvalidRequest(str(problem)) from problem
 
 
 def _text(arguments: dict[str, Any], name: str) -> str:

@@ -1,9 +1,9 @@
 """Fullsync: compare two sites by their hash trees and stream what is missing or stale.
 
-    accounts ─▶ for every bucket the link carries: roots ─▶ nodes ─▶ entries ─▶ sink.apply ─▶ blocks
-    ─▶ records whose blocks the sink lacks ─▶ done
+    accounts ─▶ for every bucket the link carries: roots ─▶ nodes ─▶ entries ─▶ sink.apply
+    ─▶ blocks of all records the sink holds without them ─▶ done
 
-step(…)  → Continue | Done, one bounded unit of work: at most one batch of records or one of nodes.
+step(…)  → Continue | Done, one bounded unit of work: one batch of records, of nodes or of blocks.
 The cursor is stored after every unit, so a run killed anywhere goes on there: at most one batch of
 records is sent twice. "Complete" is said only when every root was compared and nothing failed.
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from chalicelib.domain import codec
 from chalicelib.domain.account import Bucket
 from chalicelib.domain.errors import Corrupt, Missing, Refused
 from chalicelib.domain.hashtree import DEPTH
@@ -37,6 +36,7 @@ from chalicelib.replication.runs import Cursor, Phase, Run, Tally
 
 ENTRIES_MAX = 64  # below a node with this few keys, their digests are cheaper than more levels
 RECORDS_MAX = 50  # a batch: what a kill makes us send twice
+BLOCK_BYTES_MAX = 32 * 1024 * 1024  # a step: within the lease over a slow line; one object may be more
 COMPARES_MAX = 100  # roots a step: each is a request
 BRAKE_KEYS = 100  # fewer keys than this may vanish without a question
 BRAKE_BUCKETS = 1000  # remembered for the brake, the largest first: a run must fit its row
@@ -105,9 +105,9 @@ class Fullsync:
                 deliveries.append(Delivery(kind, form, (self._site.id,)))
         return self._deliver(deliveries, tally, run)
 
-    def _carried(self) -> Iterator[Bucket]:
+    def _carried(self, after: str = "") -> Iterator[Bucket]:
         """Buckets the link carries, deleted ones too: their tombstones count, in order of id."""
-        for bucket in accounts.all_buckets(self._site):
+        for bucket in accounts.all_buckets(self._site, after):
             if replicates(bucket, self._link.site):
                 yield bucket
 
@@ -129,18 +129,22 @@ class Fullsync:
         if not run.cursor.bucket:
             tree.fold(self._site)
         confirmed, compared = dict(run.confirmed), 0
-        for bucket in self._carried():
-            if bucket.id <= run.cursor.bucket:
-                continue
+        for bucket in self._carried(after=run.cursor.bucket):
             if compared == COMPARES_MAX:
                 return run
             compared += 1
             mine = tree.nodes(self._site, bucket.id, [""])[0]
             theirs = self._peer.tree(bucket.id, [""])[0]
-            tally = replace(run.tally, compared=run.tally.compared + 1, nodes=run.tally.nodes + 1)
+            tally = replace(
+                run.tally,
+                compared=run.tally.compared + 1,
+                nodes=run.tally.nodes + 1,
+                only_at_sink=run.tally.only_at_sink + (0 if mine.keys else theirs.keys),
+            )
             run = replace(run, tally=tally)
             if mine != theirs and mine.keys:
-                return replace(run, cursor=Cursor(Phase.TREE, bucket.id, ("",)))
+                root = "=" if max(mine.keys, theirs.keys) <= ENTRIES_MAX else ""
+                return replace(run, cursor=Cursor(Phase.TREE, bucket.id, (root,)))
             confirmed = _remembered(confirmed, bucket.id, mine.keys)
             run = replace(run, confirmed=confirmed, cursor=Cursor(Phase.BUCKETS, bucket.id))
         return replace(run, cursor=Cursor(Phase.BLOCKS))
@@ -156,13 +160,19 @@ class Fullsync:
         children = [prefix + digit for digit in "0123456789abcdef"]
         mine = tree.nodes(self._site, bucket_id, children)
         theirs = self._peer.tree(bucket_id, children)
-        different = []
+        different, only_there = [], 0
         for child, my, their in zip(children, mine, theirs, strict=True):
+            if not my.keys:
+                only_there += their.keys
             if my == their or not my.keys:
                 continue
             few = max(my.keys, their.keys) <= ENTRIES_MAX
             different.append(f"={child}" if few or len(child) >= DEPTH else child)
-        tally = replace(run.tally, nodes=run.tally.nodes + len(children))
+        tally = replace(
+            run.tally,
+            nodes=run.tally.nodes + len(children),
+            only_at_sink=run.tally.only_at_sink + only_there,
+        )
         return replace(run, cursor=Cursor(Phase.TREE, bucket_id, (*different, *rest)), tally=tally)
 
     def _compare_entries(self, run: Run, bucket_id: str, prefix: str, rest: tuple[str, ...]) -> Run:
@@ -195,12 +205,8 @@ class Fullsync:
         if run.dry_run or not deliveries:
             return replace(tally, would_send=tally.would_send + len(deliveries))
         answers = self._peer.apply(deliveries)
-        applied = refused = newer = held = blocks = failed = 0
-        for delivery, answer in zip(deliveries, answers, strict=True):
-            if answer.outcome is Outcome.BLOCKS:
-                sent, whole = self._copy(codec.decode_record(delivery.form))
-                blocks += sent
-                failed += not whole
+        applied = refused = newer = held = 0
+        for answer in answers:  # blocks that are owed now: the sink names those records in the last phase
             applied += answer.outcome in (Outcome.APPLIED, Outcome.BLOCKS)
             newer += answer.outcome is Outcome.HAVE
             held += answer.outcome is Outcome.HELD
@@ -212,8 +218,7 @@ class Fullsync:
             newer_at_sink=tally.newer_at_sink + newer,
             held=tally.held + held,
             refused=tally.refused + refused,
-            failed=tally.failed + failed,
-            bytes=tally.bytes + blocks + sum(len(d.form) for d in deliveries),
+            bytes=tally.bytes + sum(len(d.form) for d in deliveries),
         )
 
     # ----------------------------------------------------------------- blocks
@@ -230,8 +235,12 @@ class Fullsync:
     def _blocks(self, run: Run) -> Run:
         """Give the sink the blocks of records it holds without them; the sink names those itself."""
         page = self._peer.incomplete(run.cursor.bucket, RECORDS_MAX)
+        last, looked_at = run.cursor.bucket, 0
         copied, repaired, failed = 0, 0, 0
         for bucket_id, hashed in page:
+            if copied >= BLOCK_BYTES_MAX:
+                break
+            last, looked_at = f"{bucket_id}/{hashed}", looked_at + 1
             record = self._mine(bucket_id, hashed)
             if run.dry_run:
                 continue
@@ -240,7 +249,7 @@ class Fullsync:
                 continue
             sent, whole = self._copy(record)
             copied += sent
-            repaired += whole
+            repaired += whole and sent > 0
             failed += not whole
         tally = replace(
             run.tally,
@@ -248,9 +257,8 @@ class Fullsync:
             completed=run.tally.completed + repaired,
             failed=run.tally.failed + failed,
         )
-        if len(page) < RECORDS_MAX:
+        if looked_at == len(page) < RECORDS_MAX:
             return replace(run, cursor=Cursor(Phase.DONE), tally=tally)
-        last = "/".join(page[-1])
         return replace(run, cursor=Cursor(Phase.BLOCKS, last), tally=tally)
 
     def _mine(self, bucket_id: str, hashed: str) -> Record | None:

@@ -82,7 +82,7 @@ class PrimaryNames:
             except Unavailable as problem:
                 raise Unavailable(
                     f"site {link.site} decides on names and cannot be reached now; try again later. "
-                    "Objects can be read and written meanwhile"
+                    f"Objects can be read and written meanwhile ({problem})"
                 ) from problem
         raise Unavailable("unreachable")
 

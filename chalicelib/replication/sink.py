@@ -96,7 +96,8 @@ class Sink:
             record = check_record(codec.decode_record(delivery.form))
         except (Corrupt, ValueError, TypeError, AttributeError) as problem:
             return Answer(Outcome.REFUSED, f"not a record: {problem}")
-        return self._apply_object(record, has)
+        # Whoever stamped it has it, though a fullsync does not carry who else does.
+        return self._apply_object(record, tuple(sorted({*has, record.stamp.site})))
 
     def _apply_object(self, record: Record, has: tuple[str, ...]) -> Answer:
         site = self._site

@@ -8,11 +8,13 @@ contents(client, bucket)               every key with size, ETag, SHA-256, metad
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,7 +28,7 @@ NEVER_MS = 0  # of a fullsync interval
 
 
 class Line:
-    """The link of two sites: one relay for each direction."""
+    """The link of two sites: a relay for each direction, and for the sink's stores if it is applied there."""
 
     def __init__(self, source: SiteProcess, sink: SiteProcess) -> None:
         self.source = source
@@ -34,21 +36,42 @@ class Line:
         self.there = Relay(sink.port)
         self.back = Relay(source.port)
 
+        self._relays = [self.there, self.back]
+
+    def tables(self) -> str:
+        """What the source is told to apply over the tables and bucket of an aws sink."""
+        dynamodb, bucket = self._to("dynamodb_endpoint"), self._to("blocks_endpoint")
+        return json.dumps(
+            {
+                "dynamodb": {"prefix": self.sink.setting("dynamodb_prefix"), "endpoint": dynamodb},
+                "bucket": {"name": self.sink.setting("blocks_bucket"), "endpoint": bucket},
+            }
+        )
+
+    def _to(self, endpoint: str) -> str:
+        self._relays.append(Relay(urlsplit(self.sink.setting(endpoint)).port or 80))
+        return self._relays[-1].url()
+
     def cut(self) -> None:
         """Neither side reaches the other any more."""
-        self.there.cut()
-        self.back.cut()
+        for relay in self._relays:
+            relay.cut()
 
     def heal(self) -> None:
         """Both do again."""
-        self.there.heal()
-        self.back.heal()
+        for relay in self._relays:
+            relay.heal()
 
 
 def connect(
-    source: SiteProcess, sink: SiteProcess, *, both_ways: bool = False, tables: str = "", start: bool = True
+    source: SiteProcess,
+    sink: SiteProcess,
+    *,
+    both_ways: bool = False,
+    tables: bool = False,
+    start: bool = True,
 ) -> Line:
-    """Link two sites over relays; `start` also enables and starts realtime and proxy_get."""
+    """Link two sites over relays, `tables` to apply over the sink's; `start` switches everything on."""
     line = Line(source, sink)
     secret = secrets.token_hex(32)
     told = [(sink, source, line.back, both_ways, True), (source, sink, line.there, True, both_ways)]
@@ -65,7 +88,7 @@ def connect(
             sink=is_sink,
             source=is_source,
             prove=here is source,
-            **({"tables": tables} if tables and here is source else {}),
+            **({"tables": line.tables()} if tables and here is source else {}),
         )
     if start:
         for here, there in [(source, sink), (sink, source)][: 1 + both_ways]:

@@ -5,7 +5,7 @@
 
     through(front, call)   a boto3 client whose requests go to `call(event) → answer`, never to a socket
 
-Source  AWS "Set up Lambda proxy integrations", "Function URL: request payload", "API Gateway important notes".
+Source  AWS "Set up Lambda proxy integrations", "Function URL payloads", "API Gateway important notes".
 """
 
 import base64
@@ -36,7 +36,7 @@ class RestApi:
         parts = urlsplit(url)
         path = parts.path or "/"
         below = path[len(self._stage) + 1 :] if self._stage else path
-        sent = {"Host": parts.netloc, **headers}
+        sent = {"Host": parts.netloc, **{n: v for n, v in headers.items() if n.lower() != "host"}}
         kept = {name: value for name, value in sent.items() if name.lower() not in DROPPED}
         query = {}
         for name, value in parse_qsl(parts.query, keep_blank_values=True):

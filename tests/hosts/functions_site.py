@@ -1,9 +1,9 @@
 """One site of functions for tests: the real app.py under Chalice's test client, wired to stores by its stage.
 
-    with on_moto("west") as site: …             tables and bucket imitated
-    with on_services("west", minio, dynamodb)   real DynamoDB Local and MinIO
-    site.call(event), site.url(event)           an HTTP event to the API's handler, to the Function URL's
-    site.client.lambda_.invoke(name, event)     any other function
+with on_moto("west") as site: …             tables and bucket imitated
+with on_services("west", minio, dynamodb)   real DynamoDB Local and MinIO
+site.call(event), site.url(event)           an HTTP event to the API's handler, to the Function URL's
+site.client.lambda_.invoke(name, event)     any other function
 """
 
 import os

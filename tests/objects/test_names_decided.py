@@ -306,3 +306,17 @@ def test_an_unknown_verb(decided):
     """Is refused."""
     with pytest.raises(InvalidRequest):
         decided.decide("drop_table", {})
+
+
+def test_who_may_hold_a_bucket_can_be_changed():
+    """update_bucket names the sites that may hold a bucket; anything but site ids is refused."""
+    at = site("a")
+    names = LocalNames(at, 1, lambda _: True)
+    names.decide("create_bucket", {"name": "photos", "owner": "ann"})
+
+    changed = names.decide("update_bucket", {"name": "photos", "sites": ["a", "b"]})
+
+    assert ("a", "b") == changed.sites == accounts.require_bucket(at, "photos").bucket.sites
+    for wrong in ([], "b", ["B!"], ["x"] * 65):
+        with pytest.raises(InvalidRequest):
+            names.decide("update_bucket", {"name": "photos", "sites": wrong})
