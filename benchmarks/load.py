@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -96,23 +98,28 @@ def _together(target: Target, work: Work, drive: Callable[[Step], tuple[int, int
         processes[-1].start()
         theirs.close()
         ends.append(ours)
-    ready.wait(60)
+    with suppress(threading.BrokenBarrierError):  # the client that broke it says why
+        ready.wait(60)
     started = time.perf_counter()
-    answers = [_received(end) for end in ends]
+    answers = _answers(ends)
     for process in processes:
         process.join()
     operations, amount, ended = zip(*answers, strict=True)
     return Done(sum(operations), sum(amount), max(ended) - started)
 
 
-def _received(end: Connection) -> tuple[int, int, float]:
-    try:
-        answer = end.recv()
-    except EOFError:
-        raise Failed("a client process died") from None
-    if isinstance(answer, str):
-        raise Failed(answer)
-    return answer
+def _answers(ends: list[Connection]) -> list[tuple[int, int, float]]:
+    answers: list[tuple[int, int, float]] = []
+    problems: list[str] = []
+    for end in ends:
+        try:
+            answer = end.recv()
+        except EOFError:
+            answer = ""
+        (problems if isinstance(answer, str) else answers).append(answer)
+    if problems:
+        raise Failed(max(problems, key=len) or "a client process died")
+    return answers
 
 
 def _client(
@@ -124,6 +131,8 @@ def _client(
         ready.wait(60)
         operations, amount = drive(step)
         told.send((operations, amount, time.perf_counter()))
+    except threading.BrokenBarrierError:
+        told.close()  # somebody else says why
     except Exception as problem:
         told.send(f"{target.name}, {work.verb}: {type(problem).__name__}: {problem}")
         ready.abort()

@@ -18,7 +18,12 @@ def list_buckets(at: At) -> None:
     """List all buckets and who may hold them."""
     found = at.site.get("buckets")
     rows = [
-        (b["name"], b["home"], "everywhere" if EVERYWHERE in b["sites"] else ", ".join(b["sites"]), b["state"])
+        (
+            b["name"],
+            b["home"],
+            "everywhere" if EVERYWHERE in b["sites"] else ", ".join(b["sites"]),
+            b["state"],
+        )
         for b in found["buckets"]
     ]
     at.out.value(found, table(("bucket", "home", "held at", "state"), rows))
@@ -35,5 +40,5 @@ def sites(
     What other sites hold already stays there; what they may hold now but lack comes with the next fullsync.
     """
     wanted = [EVERYWHERE if holder == "everywhere" else holder for holder in holders]
-    changed = at.site.post(f"buckets/{name}", sites=wanted)
+    changed = at.site.post("buckets", name, sites=wanted)
     at.out.value(changed, f"{name} may be held at {', '.join(holders)}")

@@ -40,6 +40,7 @@ class Terms:
     both_ways: bool = False
     ca_file: str = ""  # vouches for the sink, a path on the source
     sink_ca_file: str = ""  # vouches for the source, a path on the sink
+    sink_tables: str = ""  # the sink's own tables and bucket, as JSON: records then go there directly
 
 
 def register(app: typer.Typer) -> None:
@@ -106,6 +107,10 @@ def _register_connect(app: typer.Typer) -> None:
         sink_ca_file: Annotated[
             str, typer.Option(metavar="FILE", help="Vouches for the source; a path on the sink.")
         ] = "",
+        sink_tables: Annotated[
+            str,
+            typer.Option(metavar="JSON", help="Write records to the sink's own DynamoDB tables and bucket."),
+        ] = "",
     ) -> None:
         """Link this site (the source) to a sink; nothing is kept unless the link works."""
         if sink_data is not None:
@@ -118,7 +123,7 @@ def _register_connect(app: typer.Typer) -> None:
             other = places.of_credentials(sink, sink_profile, at.ca_bundle or ca_file)
         else:
             raise usage("say how to reach the sink: --sink-data, --sink-profile or --sink-access-key")
-        terms = Terms(sink or other.endpoint, source_endpoint, both_ways, ca_file, sink_ca_file)
+        terms = Terms(sink or other.endpoint, source_endpoint, both_ways, ca_file, sink_ca_file, sink_tables)
         linked = link(at.site, AdminClient(other), terms)
         at.out.value(linked, f"{linked['source']} → {linked['sink']}: the link works", *_warned(linked))
         at.out.note(_next(linked["sink"], both_ways, linked["source"]))
@@ -140,7 +145,7 @@ def link(source: AdminClient, sink: AdminClient, terms: Terms) -> Fields:
     for_source = {
         "site": theirs["site"], "endpoint": there, "secret": secret, "public_key": theirs["public_key"],
         "incarnation": theirs["incarnation"], "ca_file": terms.ca_file, "sink": True,
-        "source": terms.both_ways,
+        "source": terms.both_ways, **({"tables": terms.sink_tables} if terms.sink_tables else {}),
     }  # fmt: skip
     was_linked = any(known["site"] == mine["site"] for known in sink.get("links")["links"])
     sink.post("links", **for_sink, prove=False)

@@ -20,7 +20,7 @@ import typer
 from chalicelib.cli import world
 from chalicelib.cli.command import At, command
 from chalicelib.cli.failure import Exit, Failure, usage
-from chalicelib.cli.output import Output, duration, size, table
+from chalicelib.cli.output import Output, size, table
 from chalicelib.settings import size_in
 
 FILES_MAX = 6000
@@ -76,7 +76,7 @@ def _run(out: Output, data: Path | None, once: bool, trees: list[Path], files_ma
     begun = world.elapsed_s()
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
-        directory = stack.enter_context(_directory(data))
+        directory = stack.enter_context(_directory(data, out))
         _require_room(directory, COPIES * (big + TREE_BYTES_MAX))
         west = Site("west", "west", directory / "west")
         east = Site("east", "west", directory / "east")
@@ -105,7 +105,7 @@ def _run(out: Output, data: Path | None, once: bool, trees: list[Path], files_ma
                 ("line healed: fullsync", shown.heal),
                 ("read everything from both sites", shown.check),
             ):
-                with screen.phase(name):
+                with screen.phase(name), _explained(name):
                     step()
         return _verdict(out, shown, lines, world.elapsed_s() - begun, once)
 
@@ -126,7 +126,7 @@ def _verdict(out: Output, shown: Any, lines: dict[str, str], took_s: float, once
     lived = [phases, ""] if out.console.is_terminal else []  # elsewhere each phase had its line
     out.value(value, "", *lived, table(("", "check", "found"), rows), "")
     screen = shown.screen
-    screen.say(f"{word}. It took {duration(int(took_s * 1000))}.")
+    screen.say(f"{word}. It took {took_s:.0f} s.")
     if not once:
         _say_lines(screen, lines)
         screen.say("Both sites keep serving until Ctrl-C.")
@@ -167,7 +167,20 @@ def _say_lines(screen: Any, lines: dict[str, str]) -> None:
 
 
 @contextmanager
-def _directory(data: Path | None) -> Iterator[Path]:
+def _explained(phase: str) -> Iterator[None]:
+    """What the S3 client met is told as such, not as a mistake of this command."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (Boto3Error, BotoCoreError, ClientError) as problem:
+        hint = "with --data DIR the sites' logs stay in DIR"
+        raise Failure(Exit.NO, f"{phase}: the S3 client failed: {problem}; {hint}") from problem
+
+
+@contextmanager
+def _directory(data: Path | None, out: Output) -> Iterator[Path]:
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         yield data.resolve()
@@ -176,6 +189,7 @@ def _directory(data: Path | None) -> Iterator[Path]:
     try:
         yield made
     finally:
+        out.note(f"removing {made} …")  # gigabytes: it takes a moment
         shutil.rmtree(made, ignore_errors=True)
 
 

@@ -45,7 +45,8 @@ class Client:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             region_name="us-east-1",
-            config=Config(max_pool_connections=4 * THREADS, s3={"addressing_style": "path"}),
+            # proxies={}: loopback is not reached through whatever proxy the environment names.
+            config=Config(max_pool_connections=4 * THREADS, proxies={}, s3={"addressing_style": "path"}),
         )
 
     def put_all(self, ledger: Ledger, files: Iterable[tuple[str, Any]], done: Done) -> None:
@@ -139,5 +140,9 @@ class Client:
 
 def _each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     with ThreadPoolExecutor(THREADS) as threads:
-        for _ in threads.map(work, items):
-            pass
+        try:
+            for _ in threads.map(work, items):
+                pass
+        except BaseException:  # Ctrl-C too: what has not begun never will
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -32,7 +32,6 @@ class Figures:
     records: int = 0
     records_behind: int = 0
     blocks_behind: int = 0
-    bytes_behind: int = 0
     lag_ms: int = 0
     up: bool = False
     proxied: int = 0
@@ -118,8 +117,7 @@ class Screen:
         now = self.figures
         now.records, now.up = link["records_sent"], link["up"]
         now.records_behind, now.blocks_behind = link["records_behind"], link["blocks_behind"]
-        now.bytes_behind, now.lag_ms = link["bytes_behind"], link["lag_ms"]
-        now.proxied = back["proxy_get_blocks"]
+        now.lag_ms, now.proxied = link["lag_ms"], back["proxy_get_blocks"]
 
     def _line(self) -> str:
         now = self.figures
@@ -132,13 +130,12 @@ class Screen:
         now = self.figures
         ended: Table = table(("", ">seconds"), [(name, f"{took:.1f}") for name, took in now.ended])
         columns = (
-            f"{now.phase or '…'} ({world.elapsed_s() - self._begun:.0f} s)", ">objects", ">bytes",
-            ">records streamed", ">records behind", ">blocks behind", ">bytes behind", ">lag ms",
-            ">blocks by proxy_get", "link",
+            ">objects", ">bytes", ">records streamed", ">records behind", ">blocks behind", ">lag ms",
+            ">blocks by proxy_get", ">link",
         )  # fmt: skip
         row = (
-            "", str(now.objects), size(now.bytes), str(now.records), str(now.records_behind),
-            str(now.blocks_behind), size(now.bytes_behind), str(now.lag_ms), str(now.proxied),
-            "up" if now.up else "down",
+            str(now.objects), size(now.bytes), str(now.records), str(now.records_behind),
+            str(now.blocks_behind), str(now.lag_ms), str(now.proxied), "up" if now.up else "down",
         )  # fmt: skip
-        return Group(ended, table(columns, [row]))
+        phase = f"{now.phase or '…'} ({world.elapsed_s() - self._begun:.0f} s)"
+        return Group(ended, "", phase, table(columns, [row]))

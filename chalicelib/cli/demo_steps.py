@@ -27,6 +27,7 @@ from chalicelib.cli.output import size
 from chalicelib.cli.status import link_to, settled
 
 WAIT_S_MAX = 120.0
+WAIT_STEP_S = 0.4  # each look makes west count everything it owes
 BLOCKS_MIN = 20  # by proxy_get, at least
 _BLOCK = 4 * 1024 * 1024
 _SAMPLES_MAX = 16
@@ -97,7 +98,7 @@ class Demonstration:
                     or f"{link['records_behind']} records, {link['blocks_behind']} blocks behind"
                 )
                 raise Failure(Exit.NO, f"waited {WAIT_S_MAX:.0f} s for {what}: {why}")
-            world.sleep_s(0.25)
+            world.sleep_s(WAIT_STEP_S)
 
     def _owes_nothing(self, found: Fields) -> bool:
         link = link_to(found, self.east.name)

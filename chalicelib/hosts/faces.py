@@ -36,6 +36,8 @@ def _metrics(node: Node, service: S3Service) -> Handler:
     """Counts tell an outsider what goes on here: loopback, or an administrator's signature."""
 
     def handle(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return error_response(request, errors.MethodNotAllowed(), "")
         if not _loopback(request.remote):
             try:
                 caller, _ = service.authenticate(request)

@@ -31,6 +31,7 @@ Count = dict[str, int]
 
 SLACK_MS = 10_000  # left of a function's time when the last step begins: a batch over a slow link
 FULLSYNC_SLACK_MS = 20_000  # a step of fullsync may be a hundred records with their blocks
+SLACK_SHARE = 4  # but never more than a quarter, or a function with little time would do nothing for ever
 
 
 class MalformedEvent(ValueError):
@@ -106,7 +107,7 @@ def body_of(message: str) -> Event:
 def sweep(node: Node, left_ms: int) -> Count:
     """Serve what is due over every started link, records everywhere first; then fold the tree."""
     site = node.site
-    until_ms = site.clock.now_ms() + left_ms - SLACK_MS
+    until_ms = site.clock.now_ms() + left_ms - min(SLACK_MS, left_ms // SLACK_SHARE)
     count = {"served": 0, "failed": 0, "folded": 0}
     links = [link for link in node.links.read().sinks() if link.started]
     for serve in (_serve_records, _serve_all):
@@ -141,7 +142,7 @@ def _serve_all(node: Node, link: Link, until_ms: int) -> int:
 def fullsync(node: Node, left_ms: int) -> Count:
     """Drive every run that is running, each for its share of the time."""
     count = {"running": 0, "driven": 0, "failed": 0}
-    ends_ms = node.site.clock.now_ms() + left_ms - FULLSYNC_SLACK_MS
+    ends_ms = node.site.clock.now_ms() + left_ms - min(FULLSYNC_SLACK_MS, left_ms // SLACK_SHARE)
     sinks = node.schedule()
     for at, sink in enumerate(sinks):
         share_ms = (ends_ms - node.site.clock.now_ms()) // (len(sinks) - at)

@@ -2,7 +2,7 @@
 
 In      events of a REST API (payload 1.0) and of a Function URL (payload 2.0), bodies in base64 or as text
 Path    as sent: `path` and `rawPath` are still percent-encoded there. What a REST API cuts off, its stage,
-        is part of what the client signed: Request.mount. An HTTP API decodes paths and is not supported
+        is part of what the client signed: Request.signed_path. An HTTP API decodes paths and is not supported
 Headers the gateway drops some that clients sign; they are put back where the body, or a constant, says
         what they were: a signature over them then still proves that it is so
 Limits  Lambda carries 6 MB of JSON each way, so BODY_BYTES_MAX of a body. A larger answer is never cut
@@ -32,7 +32,7 @@ ENVELOPE_BYTES_MAX = 64 * 1024  # headers, path and context, as JSON
 BODY_BYTES_MAX = (PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX) * 3 // 4  # base64 makes 4 bytes of 3
 _SIGNED_HEADERS = re.compile(r"SignedHeaders=([^,\s]+)")
 _BLANK = Request("GET", b"/", (), Headers(), BytesBody(), secure=True, remote="")
-_WAY_OUT = "or use this site's streaming endpoint (`causeway serve`), which has no such limit."
+_WAY_OUT = "use this site's streaming endpoint (`causeway serve`), which has no such limit."
 
 
 def is_http(event: Any) -> bool:
@@ -72,12 +72,12 @@ def request_of(event: Event) -> Request:
     context = event["requestContext"]
     body = _body(event)
     if "http" in context:
-        raw_path, mount = event["rawPath"], ""
+        raw_path, signed_path = event["rawPath"], ""
         query = parse_query(event.get("rawQueryString") or "")
         pairs = list((event.get("headers") or {}).items())
         remote = context["http"].get("sourceIp", "")
     else:
-        raw_path, mount = _v1_path(event, context)
+        raw_path, signed_path = _v1_path(event, context)
         query = _v1_query(event)
         pairs = _v1_headers(event)
         remote = (context.get("identity") or {}).get("sourceIp", "")
@@ -90,16 +90,17 @@ def request_of(event: Event) -> Request:
         body=BytesBody(body),
         secure=True,  # both fronts speak TLS only
         remote=remote or "",
-        mount=mount.encode(),
+        signed_path=signed_path.encode("utf-8", "surrogateescape"),
     )
 
 
 def _v1_path(event: Event, context: Event) -> tuple[str, str]:
-    """The path below the stage, and the stage's part of it. `chalice local` gives the context's only."""
+    """The path below the stage, and the whole path if that is another. `chalice local` gives one only."""
     whole = context.get("path") or "/"
     path = event.get("path") or whole
-    stage = f"/{context['stage']}" if context.get("stage") else ""
-    return path, stage if whole == stage + path else ""
+    stage = f"/{context.get('stage')}"
+    below_stage = whole == stage + path or (whole == stage and path == "/")
+    return path, whole if below_stage and whole != path else ""
 
 
 def _v1_query(event: Event) -> tuple[tuple[str, str], ...]:
@@ -209,7 +210,8 @@ def _announced(response: Response) -> int | None:
 
 def _too_large_to_come(length: int) -> errors.EntityTooLarge:
     return errors.EntityTooLarge(
-        f"This endpoint is a function, which takes at most {BODY_BYTES_MAX} bytes at a time: {_WAY_OUT}",
+        f"This endpoint is a function, which takes at most {BODY_BYTES_MAX} bytes at a time. "
+        f"For more, {_WAY_OUT}",
         ProposedSize=str(length),
         MaxSizeAllowed=str(BODY_BYTES_MAX),
     )
@@ -218,7 +220,7 @@ def _too_large_to_come(length: int) -> errors.EntityTooLarge:
 def _too_large_to_go(length: int) -> errors.EntityTooLarge:
     return errors.EntityTooLarge(
         f"This endpoint is a function, which gives at most {BODY_BYTES_MAX} bytes at a time: ask for ranges "
-        f"of at most that (Range: bytes=0-{BODY_BYTES_MAX - 1}, and so on), {_WAY_OUT}",
+        f"of at most that (Range: bytes=0-{BODY_BYTES_MAX - 1}, and so on), or {_WAY_OUT}",
         ProposedSize=str(length),
         MaxSizeAllowed=str(BODY_BYTES_MAX),
     )

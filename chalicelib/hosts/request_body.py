@@ -22,7 +22,7 @@ class RequestBody:
     """The body that follows `head`."""
 
     def __init__(self, line: Line, head: Head) -> None:
-        self.length = head.length
+        self.length = _announced(head)
         self._line = line
         self._missing = head.length or 0
         self._chunks = Chunks() if head.length is None else None
@@ -90,3 +90,10 @@ class RequestBody:
                 return False
             self._missing -= len(piece)
         return True
+
+
+def _announced(head: Head) -> int | None:
+    """What the client said. A body nobody announced is empty to HTTP, but S3 wants to hear it of a PUT."""
+    if head.length or any(name == "content-length" for name, _ in head.headers):
+        return head.length
+    return None

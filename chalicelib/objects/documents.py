@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from chalicelib.domain import stamp as stamps
 from chalicelib.domain.errors import StoreError
+from chalicelib.domain.filing import check_document
 from chalicelib.domain.manifest import Record
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
@@ -47,6 +48,7 @@ def parse(document: str) -> Told | None:
         return None
     first, second, text = match.groups()
     try:
+        check_document(document)
         stamp = stamps.parse(text)
     except ValueError:
         return None

@@ -75,15 +75,16 @@ class PrimaryNames:
         for attempt in range(_FORWARD_TRIES):
             try:
                 answer = self._dial(link).decide(verb, arguments, key)
-                return self._take(link, answer)
             except Indeterminate:
                 if attempt == _FORWARD_TRIES - 1:
                     raise
+                continue
             except Unavailable as problem:
                 raise Unavailable(
                     f"site {link.site} decides on names and cannot be reached now; try again later. "
                     f"Objects can be read and written meanwhile ({problem})"
                 ) from problem
+            return self._take(link, answer)
         raise Unavailable("unreachable")
 
     def _take(self, link: Link, answer: dict[str, Any]) -> Decision:

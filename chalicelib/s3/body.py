@@ -136,18 +136,21 @@ def receive(
     length_max: int,
     compute: Algorithm | None = None,
     header_covers_body: bool = True,
+    may_be_absent: bool = False,
 ) -> CheckedBody:
     """The request's body, decoded if aws-chunked, with every check the client asked for.
 
     `compute` is the checksum to compute when the client declares none. `header_covers_body` is
     False for CompleteMultipartUpload, whose x-amz-checksum-* speaks of the object, not of its XML.
-    EntityTooLarge comes before the first byte is read.
+    EntityTooLarge comes before the first byte is read. Without a length there is no body, which is
+    an error unless it `may_be_absent`.
     """
     headers = request.headers
     content_md5 = checksums.parse_content_md5(headers.get("content-md5"))
     expected = checksums.expected_checksum(headers) if header_covers_body else None
     streaming = _STREAMING.get(identity.mode)
-    length = body_length(request, identity)
+    absent = may_be_absent and request.body.length is None and "transfer-encoding" not in headers
+    length = 0 if absent and streaming is None else body_length(request, identity)
     if length > length_max:
         raise errors.EntityTooLarge(ProposedSize=str(length), MaxSizeAllowed=str(length_max))
     inner = request.body
@@ -190,7 +193,13 @@ def receive_small(
     request: Request, identity: Identity, *, length_max: int, header_covers_body: bool = True
 ) -> bytes:
     """A whole small body (XML), verified; EntityTooLarge before anything is read."""
-    body = receive(request, identity, length_max=length_max, header_covers_body=header_covers_body)
+    body = receive(
+        request,
+        identity,
+        length_max=length_max,
+        header_covers_body=header_covers_body,
+        may_be_absent=True,
+    )
     pieces = []
     while piece := body.read(SLICE_BYTES):
         pieces.append(piece)

@@ -96,7 +96,7 @@ class Headers:
 class Request:
     """One request. `raw_path` is percent-encoded as sent; `query` is decoded, in sent order.
 
-    `mount` is what a gateway cut off the path before us (a stage): the client signed it all the same.
+    `signed_path` is the path the client sent where a gateway cut something off it (a stage), else b"".
     """
 
     method: str
@@ -106,7 +106,7 @@ class Request:
     body: Body
     secure: bool
     remote: str
-    mount: bytes = b""
+    signed_path: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,7 +339,7 @@ def _signature_matches(
         return False  # SignedHeaders are sorted and unique, or the canonical form is not canonical
     sent = request.headers
     without = "X-Amz-Signature" if claim.presigned else ""
-    raw_path = request.mount + request.raw_path
+    raw_path = request.signed_path or request.raw_path
     path = canonical.canonical_path(raw_path)
     query = canonical.canonical_query(request.query, without)
     claimed = claim.signature.encode()

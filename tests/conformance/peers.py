@@ -17,6 +17,7 @@ from chalicelib.domain.manifest import Record, part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import SKEW_MAX_MS, Stamp
 from chalicelib.objects import accounts, tree
+from chalicelib.objects.get import current
 from chalicelib.ports.peers import Delivery, Outcome
 from chalicelib.replication import replicated_accounts
 from tests.builders import START_MS, Net, inner_blocks, keys, put, remove, text
@@ -93,7 +94,7 @@ class PeerContract:
         """Applied; the record it deleted no longer gets in."""
         record = put(here, photos, "k")
         remove(here, photos, "k")
-        dead = accounts_head(here, photos, "k")
+        dead = head_of(here, photos, "k")
 
         assert [Outcome.APPLIED, Outcome.HAVE] == self.outcomes(peer.apply([sent(dead), sent(record)]))
         assert [] == keys(there, photos.id)
@@ -203,6 +204,7 @@ class PeerContract:
         """Else Refused."""
         (ref, *_) = blocks_of(put(there, photos, "k", LARGE))
         net["b"].links.update("a", proxy_get=False)
+        net.clock.advance(31_000)  # past every cache of links
 
         with pytest.raises(Refused):
             peer.get_block(ref, ("a",))
@@ -282,8 +284,6 @@ class PeerContract:
         assert not peer.bucket_empty(photos.id)
 
 
-def accounts_head(at, into, key):
+def head_of(at, into, key):
     """Whatever is at the head of a key."""
-    from chalicelib.objects.get import current
-
     return current(at, into.id, key_hash(key))

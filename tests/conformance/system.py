@@ -293,6 +293,17 @@ class VaultContract:
         """What others seal for a site it can open."""
         assert secret == vault.unseal(other.seal(vault.public_key(), secret, "user/1"), "user/1")
 
+    @pytest.mark.parametrize("secret", ["", "s3cr3t", "x" * 5000, "ü€\0"])
+    def test_keep_round_trip(self, vault, other, secret):
+        """What was sealed for a site is kept in a form it opens, as it opens what it wrapped itself."""
+        kept = vault.keep(other.seal(vault.public_key(), secret, "user/1"), "user/1")
+
+        assert secret == vault.open(kept, "user/1")
+        assert secret == vault.open(vault.wrap(secret, "user/1"), "user/1")
+        for verb in (lambda: vault.open(kept, "user/2"), lambda: other.open(kept, "user/1")):
+            with pytest.raises(Corrupt):
+                verb()
+
     def test_the_secret_cannot_be_seen(self, vault, other):
         """Neither form holds the secret or its context, and no two forms are alike."""
         forms = [vault.wrap("s3cr3t", "user/1") for _ in range(3)]

@@ -35,7 +35,7 @@ class RestApi:
         """Payload 1.0."""
         parts = urlsplit(url)
         path = parts.path or "/"
-        below = path[len(self._stage) + 1 :] if self._stage else path
+        below = (path[len(self._stage) + 1 :] or "/") if self._stage else path
         sent = {"Host": parts.netloc, **{n: v for n, v in headers.items() if n.lower() != "host"}}
         kept = {name: value for name, value in sent.items() if name.lower() not in DROPPED}
         query = {}

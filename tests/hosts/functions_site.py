@@ -9,6 +9,7 @@ site.client.lambda_.invoke(name, event)     any other function
 import os
 import secrets
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -60,7 +61,9 @@ class FunctionsSite:
 @contextmanager
 def _environment(name, **more):
     variables = {**stage(name).environment_variables, "CAUSEWAY_MASTER_KEY": secrets.token_hex(32), **more}
-    with mock.patch.dict(os.environ, variables):
+    # Chalice's client gives every function 3 s, whatever the stage says.
+    longer = mock.patch("chalice.test.LambdaContext", partial(LambdaContext, max_runtime_ms=60_000))
+    with mock.patch.dict(os.environ, variables), longer:
         functions.forget()
         try:
             yield variables

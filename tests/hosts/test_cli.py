@@ -295,6 +295,18 @@ def test_another_primary_is_refused(west: SiteProcess, tmp_path: Path) -> None:
         assert run("connections", "--data", north.data, "--json").json == {"links": []}
 
 
+def test_a_bucket_stays_home(west: SiteProcess) -> None:
+    """Which sites may hold a bucket is said and listed."""
+    name = f"home-{secrets.token_hex(4)}"
+    west.boto3().create_bucket(Bucket=name)
+    at = ("--data", west.data)
+    assert run("bucket", "sites", name, "west", *at).exit == OK
+    listed = run("bucket", "list", *at, "--json").json["buckets"]
+    assert {b["name"]: b["sites"] for b in listed}[name] == ["west"]
+    assert run("bucket", "sites", name, "everywhere", *at).exit == OK
+    assert re.search(rf"{name} .*everywhere", run("bucket", "list", *at).out)
+
+
 def test_gc(west: SiteProcess) -> None:
     """A run now, and its report."""
     assert run("gc", "--data", west.data, "--json").json["problems"] == []

@@ -2,6 +2,8 @@
 
 import pytest
 
+from chalicelib.domain.errors import Unavailable
+from chalicelib.domain.manifest import part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.upload import UploadState
 from chalicelib.objects import gc, multipart, uploads
@@ -93,8 +95,6 @@ def test_a_block_filed_late_goes_too(west, photos):
 
 def gc_refs(record):
     """Every block of a record."""
-    from chalicelib.domain.manifest import part_refs
-
     return part_refs(record, record.parts)
 
 
@@ -221,8 +221,6 @@ def test_every_shard_is_looked_at():
 
 def test_a_run_killed_anywhere_goes_on(west, photos):
     """Whichever transaction the store goes down at, the next runs finish the work."""
-    from chalicelib.domain.errors import Unavailable
-
     put(west, photos, "keep", LARGE)
     for n in range(3):
         put(west, photos, f"k{n}", LARGE)

@@ -1,6 +1,7 @@
 """The hash tree kept at a site is the one a computation from scratch gives."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -134,38 +135,26 @@ def test_writers_beside_folders(shards):
     """Three threads write while two fold: after one more fold the tree is right."""
     west = site(shards=shards)
     photos = bucket(west)
-    writing = threading.Event()
-    writing.set()
-    problems = []
-
-    def watched(work):
-        def run():
-            try:
-                work()
-            except Exception as problem:
-                problems.append(problem)
-
-        return threading.Thread(target=run)
+    written = threading.Event()
 
     def write():
         for n in range(150):
             put(west, photos, str(n % 20), str(n).encode())
 
     def fold():
-        while writing.is_set():
+        while not written.is_set():
             tree.fold(west)
 
-    writers, folders = [watched(write) for _ in range(3)], [watched(fold) for _ in range(2)]
-    for thread in writers + folders:
-        thread.start()
-    for thread in writers:
-        thread.join()
-    writing.clear()
-    for thread in folders:
-        thread.join()
+    with ThreadPoolExecutor(5) as pool:
+        folders = [pool.submit(fold) for _ in range(2)]
+        writers = [pool.submit(write) for _ in range(3)]
+        for writer in writers:
+            writer.result()
+        written.set()
+        for folder in folders:
+            folder.result()
     tree.fold(west)
 
-    assert [] == problems
     assert from_scratch(west) == kept(west)
     assert [] == marks(west)
 

@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.domain.errors import NoRoom
 from chalicelib.domain.manifest import BlockId
-from chalicelib.objects import accounts, rows, tree
-from chalicelib.ports.metadata import Put, Table
+from chalicelib.objects import accounts, tree
+from chalicelib.ports.metadata import Table
 from chalicelib.replication import fullsync
 from chalicelib.replication.fullsync import COMPARES_MAX
 from chalicelib.replication.runs import State
@@ -312,77 +312,6 @@ def test_keys_written_meanwhile_are_not_lost():
     net.fullsync("a", "b")
 
     assert equal(net, "a", "b")
-
-
-class TestBrake:
-    """The run stops and asks rather than spread a disaster."""
-
-    @pytest.fixture
-    def net(self):
-        net = unlinked("a", "b")
-        fill(net, "a", 150)
-        net.fullsync("a", "b")
-        net.fullsync("a", "b")
-        return net
-
-    def lose(self, net, keep):
-        """b's metadata loses most keys, without tombstones."""
-        metadata = net["b"].site.metadata
-        for table, pk in list(metadata._partitions):
-            if table in (Table.KEYS, Table.LISTING, Table.TREE):
-                if table is Table.KEYS and int(pk[-2:], 16) % 10 < keep:
-                    continue
-                del metadata._partitions[table, pk]
-        for pk, _ in list(all_heads(net["b"].site)):
-            metadata.transact([Put(rows.dirty(*pk.rsplit("/", 1), 1), b"1")])
-
-    def test_a_sink_that_lost_most_is_asked_about(self, net):
-        """Nothing moves until the operator says so; then everything does."""
-        self.lose(net, keep=3)
-
-        run = net.fullsync("a", "b")
-        assert State.ASKING is run.state
-        assert "lacks most" in run.error
-        assert not equal(net, "a", "b")
-        assert [] == net["a"].schedule()
-
-        assert State.COMPLETE is net.fullsync("a", "b", anyway=True).state
-        assert equal(net, "a", "b")
-        assert State.COMPLETE is net.fullsync("a", "b").state
-
-    def test_a_sink_that_lost_a_few_is_repaired(self, net):
-        """Without a question."""
-        self.lose(net, keep=8)
-
-        assert State.COMPLETE is net.fullsync("a", "b").state
-        assert equal(net, "a", "b")
-
-    def test_a_sink_whose_keys_were_deleted_is_not(self, net):
-        """Tombstones are no loss."""
-        photos = net.bucket("b")
-        for n in range(150):
-            remove(net["b"].site, photos, f"key{n:05}")
-
-        assert State.COMPLETE is net.fullsync("a", "b").state
-
-    def test_a_new_incarnation(self, net):
-        """A sink that was set up again is asked about once; after the answer it is known."""
-        net.nodes["b"] = replace(net["b"], record=replace(net["b"].record, incarnation="b-life-2"))
-
-        run = net.fullsync("a", "b")
-        assert State.ASKING is run.state
-        assert "incarnation" in run.error
-
-        assert State.COMPLETE is net.fullsync("a", "b", anyway=True).state
-        assert State.COMPLETE is net.fullsync("a", "b").state
-
-    def test_a_dry_run_does_not_answer_for_the_operator(self, net):
-        """Looking at what would move accepts nothing."""
-        net.nodes["b"] = replace(net["b"], record=replace(net["b"].record, incarnation="b-life-2"))
-
-        net.fullsync("a", "b", anyway=True, dry_run=True)
-
-        assert State.ASKING is net.fullsync("a", "b").state
 
 
 def test_accounts_go_first():

@@ -9,7 +9,7 @@ from chalicelib.adapters.memory_blocks import MemoryBlocks
 from chalicelib.adapters.system import ThreadParallel
 from chalicelib.domain.errors import Missing, NoRoom, Refused, StoreError, Unavailable
 from chalicelib.domain.manifest import BlockId
-from chalicelib.objects import get, uploads
+from chalicelib.objects import bodies, get, uploads
 from tests.builders import KIB, Net, inner_blocks, put, text, through_door, whole
 from tests.conformance.peers import blocks_of
 
@@ -68,8 +68,6 @@ def test_what_was_fetched_is_not_sent_again(net, photos, record):
 
 def test_only_the_wanted_blocks(net, photos, record):
     """A range touches the blocks it lies in (read-ahead stops at its end)."""
-    from chalicelib.objects import bodies
-
     b = net["b"].site
 
     got = b"".join(bodies.read(b, get.head(b, photos.id, "k"), 70 * KIB, 71 * KIB))
@@ -139,11 +137,11 @@ def test_dont_know_is_not_not_found(net, photos, record):
 def test_fifty_readers_one_transfer(net, photos, record):
     """However many readers want a block, it travels once."""
     b = replace(net["b"].site, parallel=ThreadParallel(4))
-    barrier, bodies = threading.Barrier(50), []
+    barrier, got = threading.Barrier(50), []
 
     def read():
         barrier.wait()
-        bodies.append(whole(b, get.head(b, photos.id, "k")))
+        got.append(whole(b, get.head(b, photos.id, "k")))
 
     threads = [threading.Thread(target=read) for _ in range(50)]
     for thread in threads:
@@ -152,7 +150,7 @@ def test_fifty_readers_one_transfer(net, photos, record):
         thread.join()
     b.parallel.close()
 
-    assert [BODY] * 50 == bodies
+    assert [BODY] * 50 == got
     assert 4 == fetched(net)
 
 
@@ -189,13 +187,15 @@ class TestAskingOn:
         return Net("a", "b", "c").chain("a", "b", "c")
 
     def test_through_the_chain(self, net, photos, record):
-        """c asks b, b asks a; only c keeps what it asked for."""
+        """c asks b, b asks a; both keep what came, so that it crosses each line once."""
         c = net["c"].site
 
         assert BODY == text(c, photos.id, "k")
 
         assert (4, 4) == (fetched(net, "c", "b"), fetched(net, "b", "a"))
         assert 4 == len(list(c.blocks.list_upload(record.upload)))
+        assert BODY == text(net["b"].site, photos.id, "k")
+        assert 4 == fetched(net, "b", "a")
 
     def test_nobody_has_it(self, net, photos, record):
         """Every site says no: Missing."""

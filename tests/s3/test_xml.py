@@ -60,12 +60,12 @@ def bombs(tag):
 def test_c8_bombs(tag, name):
     """MalformedXML, and fast."""
     body = bombs(tag)[name]
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(errors.MalformedXML):
         READERS[tag](body.encode() if isinstance(body, str) else body)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 class TestRead:
