@@ -41,8 +41,70 @@ sys.exit(serve(Settings.read()))
 """
 
 
+class BlockFiles:
+    """The blocks of a directory site, behind its back; names are `upload/attempt/number`."""
+
+    def __init__(self, data: Path) -> None:
+        self._blocks = data / "blocks"
+
+    def names(self) -> list[str]:
+        """All there are."""
+        return sorted(self._name(path) for path in self._blocks.rglob("*") if path.is_file())
+
+    def read(self, name: str) -> bytes:
+        """Its bytes."""
+        return self._path(name).read_bytes()
+
+    def write(self, name: str, body: bytes) -> None:
+        """Other bytes in its place."""
+        self._path(name).write_bytes(body)
+
+    def remove(self, name: str) -> None:
+        """Away with it."""
+        self._path(name).unlink()
+
+    def _name(self, path: Path) -> str:
+        attempt, _, number = path.name.rpartition("-")
+        return f"{path.parent.name}/{attempt}/{number}"
+
+    def _path(self, name: str) -> Path:
+        upload, attempt, number = name.split("/")
+        (found,) = self._blocks.glob(f"*/{upload}/{attempt}-{number}")
+        return found
+
+
+class BlockObjects:
+    """The blocks of a site over a bucket, behind its back."""
+
+    def __init__(self, store: Any, bucket: str) -> None:
+        self._store, self._bucket = store, bucket
+
+    def names(self) -> list[str]:
+        """All there are."""
+        return sorted(self._keys())
+
+    def read(self, name: str) -> bytes:
+        """Its bytes."""
+        return self._store.get_object(Bucket=self._bucket, Key=self._keys()[name])["Body"].read()
+
+    def write(self, name: str, body: bytes) -> None:
+        """Other bytes in its place."""
+        self._store.put_object(Bucket=self._bucket, Key=self._keys()[name], Body=body)
+
+    def remove(self, name: str) -> None:
+        """Away with it."""
+        self._store.delete_object(Bucket=self._bucket, Key=self._keys()[name])
+
+    def _keys(self) -> dict[str, str]:
+        pages = self._store.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="blocks/")
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {key.split("/", 2)[2]: key for key in keys}
+
+
 class SiteProcess:
     """One site; `data` is its directory (on the aws backend only for admin.json)."""
+
+    blocks: BlockFiles | BlockObjects
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
@@ -57,10 +119,14 @@ class SiteProcess:
     def start(self, **settings: object) -> None:
         """Start it, on the port it had before; `settings` replace earlier ones. Returns when it is ready."""
         self._environment |= variables(settings)
-        told = self._environment | variables({"port": self.port, "data": self.data})
         self.starts += 1
-        self.server = Server(["-c", SERVE], self.directory / f"log-{self.starts}", told)
+        self.server = Server(["-c", SERVE], self.directory / f"log-{self.starts}", self.environment)
         self.port = self.server.port
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its processes are told."""
+        return self._environment | variables({"port": self.port, "data": self.data})
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status."""
@@ -74,10 +140,14 @@ class SiteProcess:
             server.process.kill()
             server.process.wait()
 
+    def main_pid(self) -> int:
+        """The process that owns the site."""
+        assert self.server is not None, "the site does not run"
+        return self.server.process.pid
+
     def worker_pids(self) -> list[int]:
         """The processes that answer HTTP now."""
-        assert self.server is not None, "the site does not run"
-        main = self.server.process.pid
+        main = self.main_pid()
         return [int(pid) for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
 
     def restart(self, **settings: object) -> None:
@@ -179,12 +249,6 @@ class SiteProcess:
         made = self.admin("POST", "users", name=name or f"user {secrets.token_hex(4)}")
         return made["access_key"], made["secret_key"]
 
-    # ------------------------------------------------------------------ looking into it
-
-    def block_files(self) -> list[Path]:
-        """The block files of a directory site, by path."""
-        return sorted(path for path in (self.data / "blocks").rglob("*") if path.is_file())
-
 
 def variables(settings: dict[str, object]) -> dict[str, str]:
     """Settings as the environment says them."""
@@ -195,6 +259,7 @@ def variables(settings: dict[str, object]) -> dict[str, str]:
 def directory_site(directory: Path, name: str = "here", **settings: object) -> Iterator[SiteProcess]:
     """A running site over a directory and SQLite."""
     site = SiteProcess(directory, variables({"site": name, **settings}))
+    site.blocks = BlockFiles(site.data)
     try:
         site.start()
         yield site
@@ -235,6 +300,7 @@ def aws_site(
         }
     )
     site = SiteProcess(directory, environment)
+    site.blocks = BlockObjects(store, bucket)
     store.create_bucket(Bucket=bucket)
     create_tables(tables, prefix)
     try:

@@ -38,6 +38,14 @@ class Bucket:
     epoch: int = 0
 
 
+EVERYWHERE = "*"
+
+
+def may_hold(bucket: Bucket, site: str) -> bool:
+    """Whether `site` may hold what is in `bucket`: law *stays home*."""
+    return EVERYWHERE in bucket.sites or site in bucket.sites or site == bucket.home
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A user: `secret` is the site's own wrapping of the secret key, never replicated as it is."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Conflict
+from chalicelib.domain.manifest import is_index_attempt
 from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import due, multipart, rows, uploads
 from chalicelib.objects.due import Due
@@ -114,7 +115,7 @@ def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | 
     kept = {attempt for _, attempt in upload.committed_parts}
     # By what is filed, not by the attempts' rows: one that broke off left blocks and no row.
     for block_id, _ in list(site.blocks.list_upload(upload.id)):
-        if block_id.attempt not in kept:
+        if block_id.attempt not in kept and not is_index_attempt(block_id.attempt):
             report.blocks += 1
             site.blocks.delete(block_id)
     attempts = multipart.attempts(site, upload.id)

@@ -21,7 +21,7 @@ from typing import Any
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Conflict, Refused
-from chalicelib.ports.metadata import ABSENT, Metadata, Put, RowId, Table, expected
+from chalicelib.ports.metadata import ABSENT, Check, Metadata, Put, RowId, Table, Write, expected
 from chalicelib.ports.system import Clock
 
 LINKS = RowId(Table.SITE, "site", b"links")
@@ -29,7 +29,9 @@ RECORD = RowId(Table.SITE, "site", b"record")
 FULLSYNC_INTERVAL_MS = 6 * 3600 * 1000  # Riak CS's documented default of 360 minutes
 STORED_FORM_VERSION = 1  # of everything in a site's tables
 REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
-COMMIT_MS = 1000  # a commit that read the links has taken place, or failed, by then
+# Where links are not checked in the commit itself: a commit that read them has taken place, or failed, by
+# then. DynamoDB: 3 s to connect and 10 s to answer, and some room.
+COMMIT_MS = 15 * 1000
 _TRIES = 20
 
 
@@ -122,12 +124,20 @@ class LinkBook:
         self._clock = clock
         self._keep_ms = min(keep_ms, REREAD_MS)
         self._known = NO_LINKS
+        self._form: bytes | None = None
         self._read_ms: int | None = None
 
     @property
     def known_ms(self) -> int:
         """How long after a change every commit goes by it, if all processes keep links as we do."""
-        return self._keep_ms + COMMIT_MS
+        return self._keep_ms + COMMIT_MS if self._metadata.checks_contend else 0
+
+    def guard(self) -> list[Write]:
+        """Lets a commit fail that goes by links which have changed since `read`, where such a check does
+        not make commits collide. Elsewhere `known_ms` says how long to wait."""
+        if self._metadata.checks_contend:
+            return []
+        return [Check(LINKS, expected(self._form))]
 
     def reread(self) -> Links:
         """The links as they are now."""
@@ -138,7 +148,8 @@ class LinkBook:
         """The links, at most `keep_ms` old."""
         now_ms = self._clock.now_ms()
         if self._read_ms is None or not 0 <= now_ms - self._read_ms < self._keep_ms:
-            self._known = decode(self._metadata.get([LINKS])[0])
+            self._form = self._metadata.get([LINKS])[0]
+            self._known = decode(self._form)
             self._read_ms = now_ms
         return self._known
 

@@ -92,12 +92,10 @@ class OutboxAnnouncer:
         self._wake = wake
 
     def writes(self, owed: Iterable[Owed]) -> list[Write]:
-        """One row per record and enabled sink that is not known to have it."""
+        """One row per record and enabled sink that is not known to have it, and the links' own guard."""
         sinks = self._links.read().sinks()
-        if not sinks:
-            return []
+        writes: list[Write] = self._links.guard()
         now_ms = self._clock.now_ms()
-        writes: list[Write] = []
         for one in owed:
             name = key_hash(one.name) if one.kind == "object" else one.name
             item = Item(one.kind, one.bucket_id, name, one.stamp, now_ms, one.size, one.blocks, one.has)

@@ -10,13 +10,9 @@ Source  DESIGN §3 *stays home*; riak_repl_cs.erl (research/riakcs.md §1.2).
 
 from __future__ import annotations
 
-from chalicelib.domain.account import Bucket
-
-EVERYWHERE = "*"
+from chalicelib.domain.account import Bucket, may_hold
 
 
 def replicates(bucket: Bucket | None, to: str) -> bool:
     """Whether site `to` may hold what is in `bucket`. A bucket nobody knows yet may go nowhere."""
-    if bucket is None:
-        return False
-    return EVERYWHERE in bucket.sites or to in bucket.sites or to == bucket.home
+    return bucket is not None and may_hold(bucket, to)

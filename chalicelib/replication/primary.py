@@ -92,7 +92,9 @@ class PrimaryNames:
             kind = getattr(objects_errors, answer["refused"], ObjectsError)
             raise kind(answer.get("message", ""))
         form = answer["form"]
-        applied = replicated_accounts.apply(self._site, answer["kind"], form, (link.site,))
+        applied = replicated_accounts.apply(
+            self._site, answer["kind"], form, (link.site,), replicated_accounts.Source(link.site, True)
+        )
         if applied.outcome not in (Outcome.APPLIED, Outcome.HAVE):
             raise Unavailable(f"decided, but not yet stored at {self._site.id}: {applied.reason}")
         if answer["kind"] == "bucket":

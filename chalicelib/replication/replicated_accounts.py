@@ -8,9 +8,9 @@ Source      DESIGN §5 "Users and buckets": a secret is a register with a stamp 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from chalicelib.domain.account import Bucket, BucketState, User
+from chalicelib.domain.account import Bucket, BucketState, User, may_hold
 from chalicelib.domain.errors import Conflict, Corrupt
 from chalicelib.domain.forms import decode_bucket, decode_user, encode_bucket, encode_user
 from chalicelib.domain.stamp import too_far_ahead
@@ -43,12 +43,20 @@ def stamps(site: Site) -> dict[str, str]:
     return found
 
 
-def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...]) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a user or bucket came from: which site, and whether it is the primary."""
+
+    site: str
+    primary: bool
+
+
+def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...], source: Source) -> Answer:
     """Merge one user or bucket. A lost race is run again here: often enough it was the same record, on
     its way to us over the link while a client waited for the primary's answer."""
     for _ in range(site.rules.conflict_tries):
         try:
-            return _merge(site, kind, form, has)
+            return _merge(site, kind, form, has, source)
         except Conflict:
             continue
         except (Corrupt, ValueError, TypeError, AttributeError) as problem:
@@ -56,11 +64,11 @@ def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...]) -> Answer:
     return Answer(Outcome.HELD, "somebody else is changing the same name; try again")
 
 
-def _merge(site: Site, kind: str, form: bytes, has: tuple[str, ...]) -> Answer:
+def _merge(site: Site, kind: str, form: bytes, has: tuple[str, ...], source: Source) -> Answer:
     if kind == "user":
         return _apply_user(site, decode_user(form), has)
     if kind == "bucket":
-        return _apply_bucket(site, decode_bucket(form), has)
+        return _apply_bucket(site, decode_bucket(form), has, source)
     return Answer(Outcome.REFUSED, f"unknown kind {kind[:20]!r}")
 
 
@@ -95,16 +103,28 @@ def _email_holder(site: Site, user: User) -> User | None:
     return accounts.find_user(site, holder.decode())
 
 
-def _apply_bucket(site: Site, bucket: Bucket, has: tuple[str, ...]) -> Answer:
+def _apply_bucket(site: Site, bucket: Bucket, has: tuple[str, ...], source: Source) -> Answer:
     if too_far_ahead(bucket.stamp, site.clock.now_ms()):
         return Answer(Outcome.HELD, f"stamp {bucket.stamp} is ahead of this site's clock")
     known = accounts.find_bucket(site, bucket.id)
     if known is not None and known.stamp >= bucket.stamp:
         return Answer(Outcome.HAVE)
+    if known is not None and not _may_change(site, known, bucket, source):
+        return Answer(Outcome.REFUSED, f"site {source.site} may not change bucket {known.name} like that")
     name_form = site.metadata.get([rows.bucket_name(bucket.name)])[0]
     owns = _takes_name(site, known, bucket, name_form)
     accounts.save_bucket(site, known, bucket, has, owns_name=owns, name_form=name_form)
     return Answer(Outcome.APPLIED)
+
+
+def _may_change(site: Site, known: Bucket, bucket: Bucket, source: Source) -> bool:
+    """Whose a bucket is never changes. Where a bucket is held, only the primary and sites that may hold
+    it too are believed about it: another could open a bucket that stays home, and be sent it."""
+    if (known.owner, known.home, known.name) != (bucket.owner, bucket.home, bucket.name):
+        return False
+    if not may_hold(known, site.id):
+        return True
+    return source.primary or may_hold(known, source.site)
 
 
 def _takes_name(site: Site, known: Bucket | None, bucket: Bucket, name_form: bytes | None) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chalicelib.domain import codec, resolution
+from chalicelib.domain import codec, hashtree, resolution
 from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError
 from chalicelib.domain.filing import check_record
 from chalicelib.domain.forms import encode_upload
@@ -26,6 +26,7 @@ from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import too_far_ahead
 from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import accounts, bodies, commit, rows, tree, uploads
+from chalicelib.objects.get import current
 from chalicelib.objects.list import is_empty
 from chalicelib.objects.verified import matches
 from chalicelib.ports.metadata import ABSENT, Check, Delete, Put, Table, Write
@@ -91,7 +92,8 @@ class Sink:
     def _apply(self, delivery: Delivery) -> Answer:
         has = tuple(sorted({*delivery.has, self._link.site}))
         if delivery.kind != "object":
-            return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has)
+            source = replicated_accounts.Source(self._link.site, self._link.site == self._record.primary)
+            return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has, source)
         try:
             record = check_record(codec.decode_record(delivery.form))
         except (Corrupt, ValueError, TypeError, AttributeError) as problem:
@@ -106,6 +108,8 @@ class Sink:
         bucket = accounts.find_bucket(site, record.bucket_id)
         if bucket is not None and not replicates(bucket, site.id):
             return Answer(Outcome.REFUSED, f"bucket {bucket.name} may not be held at {site.id}")
+        if bucket is not None and not replicates(bucket, self._link.site):
+            return Answer(Outcome.REFUSED, f"bucket {bucket.name} may not be held at {self._link.site}")
         form = codec.encode_record(record)
         hashed = key_hash(record.key)
         for _ in range(site.rules.conflict_tries):
@@ -166,6 +170,8 @@ class Sink:
 
     def wanted(self, bucket_id: str, key_hash_: str) -> list[BlockId]:
         """Blocks of the head that are missing here."""
+        if not self._shows(bucket_id):
+            return []
         site = self._site
         row = rows.incomplete(bucket_id, key_hash_, site.metadata.shards)
         head_form, incomplete = site.metadata.get([rows.head(bucket_id, key_hash_), row])
@@ -184,7 +190,30 @@ class Sink:
         """File a block of an upload that a record brought here."""
         if not self._link.source:
             raise Refused(f"site {self._link.site} is no source of this site")
+        if not self._names(ref):
+            raise Refused("no record here names this block")
+        if whole_here(self._site, ref):
+            return
         keep_block(self._site, ref, body)
+
+    def _names(self, ref: BlockRef) -> bool:
+        """Whether the key's own record says that this block belongs to it and what it must be: what the
+        sender says of it proves nothing."""
+        upload = uploads.load(self._site, ref.id.upload)
+        if upload is None or not self._shows(upload.bucket_id):
+            return False
+        record = current(self._site, upload.bucket_id, key_hash(upload.key))
+        if record is None or record.upload != upload.id:
+            return False
+        wanted = (ref.id, ref.block)
+        if any((one.id, one.block) == wanted for one in index_refs(record)):
+            return True
+        parts = bodies.parts_of(self._site, record)
+        return any((one.id, one.block) == wanted for one in part_refs(record, parts))
+
+    def _shows(self, bucket_id: str) -> bool:
+        """Whether the other site may know what is in a bucket."""
+        return replicates(accounts.find_bucket(self._site, bucket_id), self._link.site)
 
     def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
         """A block this site has, or can get from a site not asked yet."""
@@ -208,12 +237,16 @@ class Sink:
 
     def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
         """Nodes of this site's tree, after folding what is dirty."""
+        if not self._shows(bucket_id):
+            return [hashtree.EMPTY] * len(prefixes)
         if "" in prefixes:
             tree.fold(self._site)
         return tree.nodes(self._site, bucket_id, prefixes)
 
     def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
         """Entries of this site's tree below `prefix`."""
+        if not self._shows(bucket_id):
+            return []
         return tree.entries(self._site, bucket_id, prefix)
 
     def incomplete(self, after: str, limit: int) -> list[tuple[str, str]]:
@@ -245,6 +278,14 @@ class Sink:
 
 class _Busy(StoreError):
     """The upload is being collected here."""
+
+
+def whole_here(site: Site, ref: BlockRef) -> bool:
+    """Whether the block is filed here and true."""
+    try:
+        return site.blocks.get(ref) is not None
+    except Corrupt:
+        return False
 
 
 def missing_blocks(site: Site, record: Record) -> list[BlockRef]:

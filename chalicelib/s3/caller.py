@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chalicelib.domain.account import User
+from chalicelib.domain.account import User, may_hold
 from chalicelib.domain.forms import decode_user
 from chalicelib.objects import accounts, rows
 from chalicelib.objects.commit import OpenBucket
@@ -64,4 +64,7 @@ class Caller:
         bucket = accounts.require_bucket(self.site, name)
         if bucket.bucket.owner != self.user.id and not self.user.admin:
             raise errors.AccessDenied(BucketName=name)
+        if not may_hold(bucket.bucket, self.site.id):
+            home = bucket.bucket.home
+            raise errors.AccessDenied(f"The bucket may not be held at this site; ask site {home}.")
         return bucket

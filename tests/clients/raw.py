@@ -67,7 +67,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def signed(
+def signed(  # noqa: PLR0913 - what a request consists of
     site: SiteProcess,
     method: str,
     path: str,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.s3.canonical import Credentials
-from tests.clients import bad_requests, raw
+from tests.clients import bad_requests
 from tests.clients.conftest import new_bucket, refused
 from tests.clients.raw import exchange, presigned, send, signed
 from tests.site_process import REGION
@@ -22,12 +22,12 @@ def old(site, s3):
     """A bucket with OLD under `k`, which every test here leaves as it found it."""
     bucket = new_bucket(s3)
     s3.put_object(Bucket=bucket, Key="k", Body=OLD)
-    files = site.block_files()
+    blocks = site.blocks.names()
     failed = len(site.events("request_failed"))
     yield bucket
     assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == OLD
-    assert site.block_files() == files
+    assert site.blocks.names() == blocks
     assert len(site.events("request_failed")) == failed  # what nobody foresaw is a 500
 
 
@@ -81,10 +81,12 @@ XML = {
     "empty": b"",
     "no XML": b"hello",
     "cut short": b"<Delete><Object><Key>k</Key>",
-    "DTD": b'<!DOCTYPE Delete><Delete><Object><Key>k</Key></Object></Delete>',
+    "DTD": b"<!DOCTYPE Delete><Delete><Object><Key>k</Key></Object></Delete>",
     "external entity": b'<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><Delete><Object><Key>&x;</Key>'
     b"</Object></Delete>",
-    "billion laughs": b'<!DOCTYPE d [<!ENTITY l0 "lol">' + LAUGHS + b"]><Delete><Object><Key>&l9;</Key></Object></Delete>",
+    "billion laughs": b'<!DOCTYPE d [<!ENTITY l0 "lol">'
+    + LAUGHS
+    + b"]><Delete><Object><Key>&l9;</Key></Object></Delete>",
     "unknown entity": b"<Delete><Object><Key>&x;</Key></Object></Delete>",
     "nested": b"<Delete>" + b"<Object>" * 100_000,
     "UTF-16": "<Delete><Object><Key>k</Key></Object></Delete>".encode("utf-16"),
@@ -114,9 +116,18 @@ def test_bad_xml_is_refused(site, s3, old, what):
 
 def test_a_huge_xml_body_is_refused_before_it_is_read(site, old):
     """Its announced length is enough."""
-    request = signed(site, "POST", f"/{old}", "delete=", headers={"content-length": str(1 << 30)}, payload="UNSIGNED-PAYLOAD")
+    request = signed(
+        site,
+        "POST",
+        f"/{old}",
+        "delete=",
+        headers={"content-length": str(1 << 30)},
+        payload="UNSIGNED-PAYLOAD",
+    )
     assert exchange(site, request).code == "EntityTooLarge"
-    request = signed(site, "PUT", f"/{old}/k", headers={"content-length": str((5 << 30) + 1)}, payload="UNSIGNED-PAYLOAD")
+    request = signed(
+        site, "PUT", f"/{old}/k", headers={"content-length": str((5 << 30) + 1)}, payload="UNSIGNED-PAYLOAD"
+    )
     assert exchange(site, request).code == "EntityTooLarge"
 
 
@@ -226,7 +237,9 @@ def test_reads_that_ask_for_nonsense(site, old):
         assert send(site, method, path, query).status in (400, 404, 405, 501), (method, path, query)
 
 
-@pytest.mark.parametrize("source", ["", "/", "x", "/x/", "%FF/k", "{bucket}/", "/{bucket}/missing", "{bucket}/k?versionId=9"])
+@pytest.mark.parametrize(
+    "source", ["", "/", "x", "/x/", "%FF/k", "{bucket}/", "/{bucket}/missing", "{bucket}/k?versionId=9"]
+)
 def test_bad_copy_sources(site, old, source):
     """No source, half a source, no UTF-8, nothing there: refused, and nothing crashes."""
     headers = {"x-amz-copy-source": source.format(bucket=old)}
@@ -295,7 +308,9 @@ def test_keys_never_become_paths(directory, key, body):
     assert send(directory, "GET", path).body == body
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     assert sorted(os.listdir(directory.directory)) == beside
-    assert not [name for _, names, files in os.walk(directory.data) for name in names + files if "escape" in name]
+    assert not [
+        name for _, names, files in os.walk(directory.data) for name in names + files if "escape" in name
+    ]
     for outside in (*directory.data.parents, Path("/tmp"), Path("/etc"), Path.home()):
         assert not list(outside.glob("*escape*"))
 

@@ -1,4 +1,4 @@
-"""Content-MD5 and the five x-amz-checksum algorithms, in header, trailer and multipart, as boto3 sends them."""
+"""Content-MD5 and the five checksum algorithms, in header, trailer and multipart, as boto3 sends them."""
 
 import base64
 import hashlib
@@ -8,7 +8,9 @@ import os
 import pytest
 from awscrt import checksums as crt
 
-from tests.clients.conftest import refused
+from tests.clients.conftest import new_bucket, refused
+from tests.e2e.certificates import Authority
+from tests.site_process import directory_site
 
 MIB = 1 << 20
 BODY = os.urandom(10 * MIB + 3)
@@ -52,18 +54,39 @@ def test_in_the_header(s3, bucket, algorithm, body):
     assert s3.get_object(**at)["Body"].read() == body
 
 
+@pytest.fixture(scope="module")
+def over_tls(tmp_path_factory):
+    """boto3 over https, where it trusts the transport and sends checksums behind the body."""
+    place = tmp_path_factory.mktemp("tls")
+    authority = Authority(place)
+    cert, key = authority.issue("here")
+    with directory_site(place, tls_cert=cert, tls_key=key) as site, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_CA_BUNDLE", str(authority.file))
+        yield site.boto3(endpoint=f"https://127.0.0.1:{site.port}")
+
+
 @pytest.mark.parametrize("algorithm", SUMS)
-def test_in_the_trailer(site, bucket, algorithm):
-    """boto3 streams a file it cannot hash beforehand, checksum last (unsigned payload with trailer)."""
-    s3 = site.boto3(s3={"addressing_style": "path", "payload_signing_enabled": False})
+def test_in_the_trailer(over_tls, algorithm):
+    """boto3 streams a body, unsigned chunks with the checksum as trailer; it is verified and kept."""
+    bucket = new_bucket(over_tls)
     sent = {}
-    s3.meta.events.register("before-send.s3.PutObject", lambda request, **_: sent.update(request.headers))
-    told = s3.put_object(Bucket=bucket, Key="k", Body=io.BytesIO(BODY), ChecksumAlgorithm=algorithm)
-    if site.endpoint.startswith("https"):
-        assert b"TRAILER" in sent["X-Amz-Content-SHA256"]
+
+    def see(request, **_):
+        sent.update({name.lower(): value for name, value in request.headers.items()})
+
+    over_tls.meta.events.register_first("before-send.s3.PutObject", see)
+    at = {"Bucket": bucket, "Key": "k"}
+    told = over_tls.put_object(**at, Body=io.BytesIO(BODY), ChecksumAlgorithm=algorithm)
+    over_tls.meta.events.unregister("before-send.s3.PutObject", see)
+    assert sent["x-amz-content-sha256"] == b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert sent["x-amz-trailer"] == f"x-amz-checksum-{algorithm.lower()}".encode()
     assert told[f"Checksum{algorithm}"] == sum_of(algorithm, BODY)
-    got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    got = over_tls.get_object(**at, ChecksumMode="ENABLED")
     assert got["Body"].read() == BODY  # boto3 holds the bytes against the checksum as it reads
+    assert "ContentEncoding" not in got
+    if algorithm in COMPOSITE:
+        multipart(over_tls, bucket, algorithm, "COMPOSITE")
+        assert over_tls.get_object(**at)["Body"].read() == BODY
 
 
 def multipart(s3, bucket, algorithm, kind, **complete):
@@ -124,7 +147,7 @@ def test_what_does_not_fit_together(s3, bucket):
 
 @pytest.mark.parametrize("body", [b"small", BODY], ids=["inline", "blocks"])
 def test_content_md5(s3, bucket, body):
-    """A right Content-MD5 passes; a wrong one is BadDigest and leaves the old object, an ill-formed InvalidDigest."""
+    """A right one passes, a wrong one is BadDigest and leaves the old object, an ill-formed InvalidDigest."""
     at = {"Bucket": bucket, "Key": "k"}
     s3.put_object(**at, Body=body, ContentMD5=in_base64(hashlib.md5(body).digest()))
     wrong = in_base64(hashlib.md5(b"other").digest())

@@ -190,7 +190,7 @@ def test_conditional_writes(s3, bucket):
 
 @pytest.mark.parametrize("size", [1, 10_000])
 def test_of_concurrent_conditional_puts_one_wins(s3, bucket, size):
-    """16 writers with If-None-Match: * and then with one If-Match: one 200, fifteen 412, the winner's bytes."""
+    """16 writers with If-None-Match: *, then with one If-Match: one 200, and the winner's bytes."""
 
     def put(body: bytes, condition: dict[str, str]) -> str:
         try:

@@ -61,9 +61,7 @@ def test_objects(client, bucket):
 def test_copy_and_compose(client, bucket):
     """copy_object with new metadata, and one object composed of ranges of others."""
     client.put_object(bucket, "a", io.BytesIO(BODY), len(BODY))
-    client.copy_object(
-        bucket, "b", CopySource(bucket, "a"), metadata={"n": "1"}, metadata_directive=REPLACE
-    )
+    client.copy_object(bucket, "b", CopySource(bucket, "a"), metadata={"n": "1"}, metadata_directive=REPLACE)
     assert client.stat_object(bucket, "b").metadata["x-amz-meta-n"] == "1"
     sources = [ComposeSource(bucket, "a", offset=1, length=6 * MIB), ComposeSource(bucket, "b")]
     client.compose_object(bucket, "c", sources)

@@ -30,7 +30,7 @@ def fetch(method, url, body=None, **headers):
 
 
 def test_presigned_urls(site, bucket):
-    """Made by boto3, used by a plain client: PUT, GET with overrides, HEAD, parts, DELETE; not for another verb."""
+    """Made by boto3, used by a plain client: PUT, GET with overrides, HEAD, parts, DELETE, no other verb."""
     s3 = site.boto3(signature_version="s3v4")  # boto3 presigns with version 2 unless it is told
     at = {"Bucket": bucket, "Key": "dir/ä +%&=.txt"}
 
@@ -57,7 +57,9 @@ def test_presigned_metadata_is_stored(site, bucket):
     """What a presigned PUT says in signed headers is kept; leaving them out is refused."""
     s3 = site.boto3(signature_version="s3v4")
     at = {"Bucket": bucket, "Key": "k"}
-    url = s3.generate_presigned_url("put_object", Params=at | {"Metadata": {"a": "1"}, "ContentType": "text/x"})
+    url = s3.generate_presigned_url(
+        "put_object", Params=at | {"Metadata": {"a": "1"}, "ContentType": "text/x"}
+    )
     headers = {"Content-Type": "text/x"}
     status, _ = fetch("PUT", url, b"x", **headers, **{"x-amz-meta-a": "1"})
     assert status == 200

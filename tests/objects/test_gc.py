@@ -10,6 +10,7 @@ from chalicelib.objects import gc, multipart, uploads
 from chalicelib.objects.commit import commit
 from chalicelib.objects.copy import copy_object
 from chalicelib.objects.put import PutRequest
+from chalicelib.ports.site import Rules
 from tests.builders import HOUR_MS, KIB, Bytes, bucket, put, remove, site, text
 
 LARGE = b"x" * 200 * KIB
@@ -205,6 +206,26 @@ def test_attempts_that_complete_did_not_name_go(west, photos):
     assert 2 == len(list(west.blocks.list_upload(upload.id)))
     assert [] == multipart.attempts(west, upload.id)
     assert b"b" * 100 * KIB == text(west, photos.id, "k")
+
+
+def test_index_blocks_of_a_multipart_object_stay(monkeypatch):
+    """They are named by no part; the object reads after every run all the same."""
+    monkeypatch.setattr(multipart, "PART_BYTES_MIN", KIB)
+    west = site(rules=Rules(block_size=KIB, inline_max=16))
+    photos = bucket(west)
+    upload = multipart.create(west, photos, PutRequest("k", "ann"))
+    named = []
+    for number in range(1, 302):
+        attempt = multipart.upload_part(west, upload, number, Bytes(b"x" * KIB))
+        named.append(multipart.NamedPart(number, attempt.part.etag))
+    request = PutRequest("k", "ann")
+    record = multipart.complete(west, photos, request, upload.id, named, lambda upload, parts: None)
+
+    later(west)
+    later(west)
+
+    assert record.index
+    assert b"x" * KIB * 301 == text(west, photos.id, "k")
 
 
 def test_every_shard_is_looked_at():

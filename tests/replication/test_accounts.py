@@ -15,6 +15,8 @@ from chalicelib.ports.peers import Outcome
 from chalicelib.replication import replicated_accounts
 from tests.builders import MINUTE_MS, Net, bucket, keys, put, text, through_door
 
+FROM_PRIMARY = replicated_accounts.Source("a", True)
+
 
 @pytest.fixture(params=["sink", "door"])
 def net(request):
@@ -68,7 +70,7 @@ class TestUsers:
         user = make_user(net)
         form = replicated_accounts.seal_user(net["a"].site, user, net["a"].site.vault.public_key())
 
-        answer = replicated_accounts.apply(net["b"].site, "user", form, ("a",))
+        answer = replicated_accounts.apply(net["b"].site, "user", form, ("a",), FROM_PRIMARY)
 
         assert Outcome.REFUSED is answer.outcome
         assert answer.reason
@@ -100,7 +102,9 @@ class TestUsers:
         key = net["b"].site.vault.public_key()
         forms = [replicated_accounts.seal_user(net["a"].site, each, key) for each in (changed, user)]
 
-        outcomes = [replicated_accounts.apply(net["b"].site, "user", form, ()).outcome for form in forms]
+        outcomes = [
+            replicated_accounts.apply(net["b"].site, "user", form, (), FROM_PRIMARY).outcome for form in forms
+        ]
 
         assert [Outcome.APPLIED, Outcome.HAVE] == outcomes
         assert "Anna" == accounts.find_user(net["b"].site, user.access_key).name
@@ -115,7 +119,8 @@ class TestUsers:
         ann_form, bob_form = (replicated_accounts.seal_user(net["a"].site, each, key) for each in (ann, bob))
 
         outcomes = [
-            replicated_accounts.apply(b, "user", form, ()).outcome for form in (bob_form, ann_form, bob_form)
+            replicated_accounts.apply(b, "user", form, (), FROM_PRIMARY).outcome
+            for form in (bob_form, ann_form, bob_form)
         ]
 
         assert [Outcome.HELD, Outcome.APPLIED, Outcome.APPLIED] == outcomes
@@ -126,7 +131,7 @@ class TestUsers:
     @pytest.mark.parametrize("kind", ["user", "bucket", "group"])
     def test_garbage_is_refused(self, net, kind, form):
         """With a reason, and nothing is raised."""
-        answer = replicated_accounts.apply(net["b"].site, kind, form, ())
+        answer = replicated_accounts.apply(net["b"].site, kind, form, (), FROM_PRIMARY)
 
         assert Outcome.REFUSED is answer.outcome
         assert answer.reason
@@ -136,7 +141,9 @@ class TestUsers:
         user = make_user(net)
         odd = encode_user(replace(user, stamp="yesterday"))
 
-        assert Outcome.REFUSED is replicated_accounts.apply(net["b"].site, "user", odd, ()).outcome
+        assert (
+            Outcome.REFUSED is replicated_accounts.apply(net["b"].site, "user", odd, (), FROM_PRIMARY).outcome
+        )
 
 
 class TestForwarding:
@@ -314,7 +321,7 @@ class TestBuckets:
             )
 
         for n in order:
-            replicated_accounts.apply(there, "bucket", encode_bucket(rivals[n]), ())
+            replicated_accounts.apply(there, "bucket", encode_bucket(rivals[n]), (), FROM_PRIMARY)
 
         winner = max(rivals, key=lambda each: (each.epoch, each.stamp))
         assert winner == accounts.require_bucket(there, "photos").bucket
@@ -330,7 +337,25 @@ class TestBuckets:
         new = make_bucket(net, "a", owner="bob")
 
         for each in (new, gone):
-            replicated_accounts.apply(net["b"].site, "bucket", encode_bucket(each), ())
+            replicated_accounts.apply(net["b"].site, "bucket", encode_bucket(each), (), FROM_PRIMARY)
 
         assert new == net.bucket("b").bucket
         assert BucketState.DELETED is accounts.find_bucket(net["b"].site, old.id).state
+
+
+def test_a_site_that_may_not_hold_a_bucket_cannot_open_it(net):
+    """A bucket that stays home is not opened, given away or renamed by a site that may not hold it."""
+    bucket = net.make_bucket(sites=["b"])
+    there = net["b"].site
+    held = accounts.find_bucket(there, bucket.id)
+    stranger = replicated_accounts.Source("x", False)
+    later = Stamp(held.stamp.ms + 1, 0, "x")
+
+    for changed in (
+        replace(held, sites=("*",), stamp=later),
+        replace(held, owner="mallory", stamp=later),
+    ):
+        answer = replicated_accounts.apply(there, "bucket", encode_bucket(changed), (), stranger)
+        assert Outcome.REFUSED is answer.outcome
+
+    assert held == accounts.find_bucket(there, bucket.id)

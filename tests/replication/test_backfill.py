@@ -1,7 +1,7 @@
 """Backfilling: a link just enabled is not called caught up before a fullsync has seen every key.
 
-A writer may still go by links it read before the link was enabled; what it commits then is announced to
-nobody. Only a run that begins after the last such commit can bring it, and only that run ends the backfill.
+Where commits do not check the links (DynamoDB), a writer may still go by links it read before the link
+was enabled; what it commits then is announced to nobody. Only a run that begins after the last such commit can bring it, and only that run ends the backfill.
 """
 
 import pytest
@@ -15,7 +15,7 @@ from tests.builders import HOUR_MS, Net, put, text
 @pytest.fixture
 def net():
     """a streams to b, and has just been told to."""
-    net = Net("a", "b").link("a", "b", enabled=False, started=False)
+    net = Net("a", "b", checks_contend=True).link("a", "b", enabled=False, started=False)
     setup.realtime(net["a"], "b", "enable")
     setup.realtime(net["a"], "b", "start")
     return net

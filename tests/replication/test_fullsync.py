@@ -339,3 +339,17 @@ def test_a_step_copies_a_bounded_number_of_bytes(monkeypatch):
 
     assert 8 == most
     assert (12, State.COMPLETE) == (net["a"].runs.read("b").tally.completed, net["a"].runs.read("b").state)
+
+
+def test_what_only_the_sink_has_is_counted():
+    """However it is spread over the tree: what a sink of a one-way link wrote itself is told, not lost."""
+    net = unlinked("a", "b")
+    fill(net, "a", 100)
+    put(net["a"].site, bucket(net["a"].site, "films"), "k")
+    net.fullsync("a", "b")
+    for n in range(300):
+        put(net["b"].site, net.bucket("b"), f"only at b {n}")
+
+    run = net.fullsync("a", "b")
+
+    assert (300, 0, State.COMPLETE) == (run.tally.only_at_sink, run.tally.sent, run.state)

@@ -9,7 +9,6 @@ Source  ext4 and XFS need the directory's own fsync: fsync(2); Rebello et al., A
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import itertools
 import os
@@ -17,21 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from chalicelib.adapters.filesystem.direct import write_all
 from chalicelib.domain.errors import Corrupt, Indeterminate, NoRoom, StoreError, Unavailable
 from chalicelib.ports.blocks import Buffer
 
 ANCHORED_MAX = 65_536  # directories remembered as being on the disk; forgetting costs an fsync
 RACES_MAX = 8  # how often another process may remove, or fill, a directory under our hands
-WRITE_BYTES = 1 << 20  # the disk starts on one piece while the next is copied: + 40 % at 4 MiB
 DISK_ERROR_EXIT = 70  # EX_SOFTWARE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGED = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
 _NO_LINKS = (errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)  # too many, or none on this filesystem
-_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
-if _sync_file_range is not None:
-    _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-_SYNC_FILE_RANGE_WRITE = 2
 
 
 def end_process(problem: OSError) -> None:
@@ -177,7 +172,7 @@ class DurableFiles:
         """Write a new file and see it to the disk."""
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(fd, memoryview(body).cast("B"))
+            write_all(fd, memoryview(body).cast("B"))
             try:
                 os.fdatasync(fd)
             except OSError as problem:
@@ -263,16 +258,6 @@ def _nothing_happened() -> Iterator[None]:
 
 def _unreadable(problem: OSError) -> StoreError:
     return (Corrupt if problem.errno in _DAMAGED else Unavailable)(str(problem))
-
-
-def _write_all(fd: int, body: memoryview) -> None:
-    """Write `body`, the disk starting on each piece at once rather than when all is there."""
-    done = 0
-    while done < len(body):
-        written = os.write(fd, body[done : done + WRITE_BYTES])
-        if _sync_file_range is not None:  # a hint: only fdatasync says whether bytes were kept
-            _sync_file_range(fd, done, written, _SYNC_FILE_RANGE_WRITE)
-        done += written
 
 
 def _read_all(fd: int) -> bytes:
