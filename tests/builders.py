@@ -270,8 +270,24 @@ class DoorPool:
 
     def request(self, method, url, *, body, headers, **_):
         path = "/" + url.split("/", 3)[3]
-        status, frame = self._door.handle(method, path, headers, body)
-        return type("Answered", (), {"status": status, "data": frame})
+        return Answered(*self._door.handle(method, path, headers, len(body), lambda: body))
+
+
+class Answered:
+    """What urllib3 would make of an answer."""
+
+    def __init__(self, status, frame):
+        self.status = status
+        self._frame = frame
+
+    def read(self, size):
+        return self._frame[:size]
+
+    def release_conn(self):
+        pass
+
+    def close(self):
+        pass
 
 
 def door_of(other):

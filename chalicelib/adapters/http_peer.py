@@ -1,8 +1,10 @@
 """Peer over the other site's signed HTTP API: the client of `replication.door`.
 
 In      endpoint (https://… or http:// to loopback only), CA file, the link's secret
-Errors  Unavailable: not sent, or asked in vain · Indeterminate: a write whose answer was lost
+Errors  Unavailable: not sent, or asked in vain · Indeterminate: a write whose answer was lost, or came from
+        something between the sites (a gateway's 504)
         Refused, Conflict, Corrupt, NoRoom, Missing: what the other site said, by name
+        Texts name the site, never where it is: clients read them. The log names the endpoint
 Source  DESIGN §5 "Links"; ports.peers; urllib3's pool does connections, TLS and time-outs.
 """
 
@@ -19,6 +21,7 @@ from chalicelib.domain.errors import Corrupt, Indeterminate, Refused, StoreError
 from chalicelib.domain.hashtree import Node
 from chalicelib.domain.manifest import BlockId, BlockRef
 from chalicelib.ports.peers import Answer, Delivery, Hello, Outcome
+from chalicelib.ports.system import Log
 
 T = TypeVar("T")
 
@@ -29,7 +32,8 @@ _ERRORS: dict[str, type[StoreError]] = {
     name: getattr(errors, name)
     for name in ("Refused", "Corrupt", "Conflict", "NoRoom", "Missing", "Unavailable", "Indeterminate")
 }
-_WRITES = frozenset({"apply", "put_block", "decide"})
+_WRITES = frozenset({"apply", "put_block", "decide", "bucket_empty"})
+_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 
 class HttpPeer:
@@ -44,12 +48,15 @@ class HttpPeer:
         secret: str,
         now_ms: Callable[[], int],
         ca_file: str = "",
+        log: Log | None = None,
     ) -> None:
         self._endpoint = check_endpoint(endpoint)
         self._me = me
         self._other = other
         self._secret = secret
         self._now_ms = now_ms
+        self._log = log
+        self._trouble = ""  # as last logged: a link that is down is asked twice a second
         self._pool = urllib3.PoolManager(
             maxsize=POOL_SIZE,
             retries=False,
@@ -63,6 +70,7 @@ class HttpPeer:
     ) -> tuple[dict[str, Any], list[bytes]]:
         path = wire.PATH + verb
         body = wire.pack(header, blobs)
+        body_hash = wire.body_hash(body)
         time_ms = self._now_ms()
         signed = wire.signature(
             self._secret,
@@ -71,39 +79,78 @@ class HttpPeer:
             source=self._me,
             target=self._other,
             time_ms=time_ms,
-            body=body,
+            body_hash=body_hash,
         )
         headers = {
             wire.FROM: self._me,
             wire.TO: self._other,
             wire.TIME: str(time_ms),
+            wire.BODY: body_hash,
             wire.SIGNATURE: signed,
             "content-type": "application/octet-stream",
         }
         try:
-            answer = self._pool.request(
-                "POST", self._endpoint + path, body=body, headers=headers, redirect=False
-            )
-            frame = answer.data
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as problem:
-            raise Unavailable(f"site {self._other} does not answer at {self._endpoint}") from problem
-        except urllib3.exceptions.SSLError as problem:
-            raise Unavailable(f"TLS to site {self._other} failed: {problem}") from problem
+            status, frame = self._exchange(path, body, headers)
+        except _NOT_SENT as problem:
+            self._tell(verb, problem)
+            raise Unavailable(f"site {self._other} does not answer") from problem
         except urllib3.exceptions.HTTPError as problem:
-            kind = Indeterminate if verb in _WRITES else Unavailable
-            raise kind(f"the connection to site {self._other} broke: {type(problem).__name__}") from problem
-        return self._read(answer.status, frame)
+            self._tell(verb, problem)
+            tls = isinstance(problem, urllib3.exceptions.SSLError)
+            what = "TLS" if tls else "the connection"
+            raise _lost(verb, f"{what} to site {self._other} failed: {type(problem).__name__}") from problem
+        return self._read(verb, status, frame)
 
-    def _read(self, status: int, frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Status and body, of which no more is read than a frame may have, in no encoding but its own."""
+        answer = self._pool.request(
+            "POST",
+            self._endpoint + path,
+            body=body,
+            headers=headers,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        frame = answer.read(wire.FRAME_BYTES_MAX + 1)
+        if len(frame) > wire.FRAME_BYTES_MAX:
+            answer.close()  # nobody reads the rest
+        else:
+            answer.release_conn()
+        return answer.status, frame
+
+    def _read(self, verb: str, status: int, frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
         try:
+            if len(frame) > wire.FRAME_BYTES_MAX:
+                raise Corrupt("an answer is longer than any frame")
             header, blobs = wire.unpack(frame)
         except Corrupt as problem:
-            raise Unavailable(f"{self._endpoint} answered {status}, not as a Causeway site does") from problem
+            self._tell(verb, problem)
+            raise _lost(
+                verb, f"what answers for site {self._other} says {status}, not as a Causeway site does"
+            ) from problem
+        self._trouble = ""
         if "error" in header:
-            raise _ERRORS.get(header["error"], Unavailable)(str(header.get("message", "")))
+            said = _ERRORS.get(str(header["error"]))
+            message = str(header.get("message", ""))
+            raise said(message) if said else _lost(verb, message)
         if status != 200:
-            raise Unavailable(f"site {self._other} answered {status}")
+            raise _lost(verb, f"site {self._other} answered {status}")
         return header, blobs
+
+    def _tell(self, verb: str, problem: Exception) -> None:
+        """Log what is wrong with the way there, once."""
+        trouble = f"{type(problem).__name__}: {problem}"
+        if self._log is not None and trouble != self._trouble:
+            self._log.event(
+                "peer_failed",
+                level="warning",
+                site=self._other,
+                endpoint=self._endpoint,
+                verb=verb,
+                problem=trouble,
+            )
+        self._trouble = trouble
 
     def _ask(self, verb: str, header: dict[str, Any], read: Callable[..., T], *blobs: bytes) -> T:
         """What `read` makes of the answer's header and blobs."""
@@ -111,14 +158,13 @@ class HttpPeer:
         try:
             return read(*answer)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
-            kind = Indeterminate if verb in _WRITES else Unavailable
-            raise kind(f"site {self._other} answered {verb} as another version would") from problem
+            raise _lost(verb, f"site {self._other} answered {verb} as another version would") from problem
 
     def hello(self) -> Hello:
         """Who answers there."""
         hello = self._ask("hello", {}, lambda header, blobs: Hello(public_key=blobs[0], **header))
         if hello.site != self._other:
-            raise Refused(f"{self._endpoint} is site {hello.site}, not {self._other}")
+            raise Refused(f"site {hello.site} answers where site {self._other} is expected")
         return hello
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
@@ -197,6 +243,13 @@ class HttpPeer:
             lambda header, blobs: {**header, "form": blobs[0]},
         )
 
-    def bucket_empty(self, bucket_id: str) -> bool:
-        """Whether a bucket shows nothing there."""
-        return self._ask("bucket_empty", {"bucket_id": bucket_id}, lambda header, _: bool(header["empty"]))
+    def bucket_empty(self, form: bytes, asked: tuple[str, ...]) -> bool:
+        """Close a bucket there, and whether it shows nothing."""
+        return self._ask(
+            "bucket_empty", {"asked": list(asked)}, lambda header, _: bool(header["empty"]), form
+        )
+
+
+def _lost(verb: str, message: str) -> StoreError:
+    """What is known of a request that was sent, and not answered by the other site."""
+    return Indeterminate(message) if verb in _WRITES else Unavailable(message)

@@ -28,7 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from chalicelib.ports.system import Clock
+from chalicelib.domain.errors import Busy
+from chalicelib.ports.system import BUFFER_WAIT_MS, Clock
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ class _Waiting:
 class ByteBudget:
     """At most `total_bytes` taken at a time, first come, first served; a request for more than there is
     in all is let through when nothing else is taken. One who waits for a second helping while holding
-    a first can wait for ever: take once, or `try_take`."""
+    a first waits for others who do the same: take once, or `try_take`."""
 
     def __init__(self, total_bytes: int) -> None:
         self._total = total_bytes
@@ -124,8 +125,8 @@ class ByteBudget:
         finally:
             self.give(nbytes)
 
-    def take(self, nbytes: int) -> None:
-        """Wait for our turn, and for room."""
+    def take(self, nbytes: int, wait_ms: int = BUFFER_WAIT_MS) -> None:
+        """Wait for our turn, and for room; Busy after `wait_ms`."""
         with self._lock:
             if not self._queue and self._fits(nbytes):
                 self._taken += nbytes
@@ -133,8 +134,9 @@ class ByteBudget:
             waiting = _Waiting(nbytes)
             self._queue.append(waiting)
         try:
-            waiting.granted.wait()
-        except BaseException:  # the thread is being interrupted: leave no place taken
+            if not waiting.granted.wait(wait_ms / 1000):
+                raise Busy(f"no block buffer became free for {wait_ms} ms; try again later")
+        except BaseException:  # also when the thread is being interrupted: leave no place taken
             self._leave(waiting)
             raise
 

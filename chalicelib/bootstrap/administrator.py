@@ -2,7 +2,8 @@
 
     <data>/admin.json   {endpoint, site, access_key, secret_key}, mode 0600
 
-Decided at this site even where another is the primary: without it nobody could link the two.
+Decided at this site even where another is the primary: without it nobody could link the two. That one
+stays a user of its site alone (domain.account.LOCAL); the primary's administrator goes to other sites.
 Source  DESIGN §3 *one door*; "no default credentials".
 """
 
@@ -12,7 +13,7 @@ import json
 import os
 from pathlib import Path
 
-from chalicelib.domain.account import User
+from chalicelib.domain.account import LOCAL, User
 from chalicelib.objects import accounts
 from chalicelib.objects.names import LocalNames
 from chalicelib.replication.node import Node
@@ -26,7 +27,8 @@ def found_administrator(node: Node) -> dict[str, str] | None:
     site = node.site
     if next(accounts.all_users(site), None) is not None:
         return None
-    names = LocalNames(site, node.record.epoch, lambda bucket_id: True)
+    epoch = node.record.epoch if node.record.primary == site.id else LOCAL
+    names = LocalNames(site, epoch, lambda bucket: True)
     user = names.decide("create_user", {"name": f"{site.id} administrator", "admin": True})
     assert isinstance(user, User), "create_user decides on users"
     return {"access_key": user.access_key, "secret_key": secret_of(site, user)}

@@ -45,28 +45,37 @@ def own_places(settings: Settings) -> AwsPlaces:
     )
 
 
-def aws_metadata(places: AwsPlaces) -> Metadata:
-    """The tables."""
+def aws_session() -> Any:
+    """What clients are made by; one for both, for each loads and parses its own descriptions of AWS."""
     import boto3
 
+    return boto3.session.Session()
+
+
+def aws_metadata(places: AwsPlaces, session: Any) -> Metadata:
+    """The tables."""
     from chalicelib.adapters import dynamodb
 
-    client = boto3.session.Session(region_name=places.dynamodb_region).client(
-        "dynamodb", endpoint_url=places.dynamodb_endpoint or None, config=dynamodb.client_config()
+    client = session.client(
+        "dynamodb",
+        region_name=places.dynamodb_region,
+        endpoint_url=places.dynamodb_endpoint or None,
+        config=dynamodb.client_config(),
     )
     clock, ids = SystemClock(), SystemIds()
     return dynamodb.DynamoMetadata(client, places.dynamodb_prefix, sleep_ms=clock.sleep_ms, token=ids.token)
 
 
-def aws_blocks(places: AwsPlaces) -> BlockStore:
+def aws_blocks(places: AwsPlaces, session: Any) -> BlockStore:
     """The bucket."""
-    import boto3
-
     from chalicelib.adapters import s3_blocks
     from chalicelib.adapters.retrying_blocks import RetryingBlocks
 
-    client = boto3.session.Session(region_name=places.bucket_region).client(
-        "s3", endpoint_url=places.bucket_endpoint or None, config=s3_blocks.client_config()
+    client = session.client(
+        "s3",
+        region_name=places.bucket_region,
+        endpoint_url=places.bucket_endpoint or None,
+        config=s3_blocks.client_config(),
     )
     return RetryingBlocks(s3_blocks.S3Blocks(client, places.bucket, places.bucket_prefix), SystemClock())
 
@@ -78,12 +87,11 @@ def document_events(settings: Settings) -> Iterable[dict[str, Any]] | None:
     on_minio = places.bucket_endpoint and not places.bucket_endpoint.endswith(".amazonaws.com")
     if settings.backend is not Backend.AWS or not on_minio:
         return None
-    import boto3
     from minio import Minio
 
     from chalicelib.adapters.minio_notifications import MinioNotifications
 
-    found = boto3.session.Session().get_credentials()
+    found = aws_session().get_credentials()
     keys = found.get_frozen_credentials() if found is not None else None
     parts = urlsplit(places.bucket_endpoint)
     client = Minio(

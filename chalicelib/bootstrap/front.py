@@ -19,7 +19,7 @@ from chalicelib.ports.metadata import Metadata
 from chalicelib.replication.door import PeerDoor
 from chalicelib.replication.links import RECORD
 from chalicelib.s3.errors import S3Error
-from chalicelib.s3.request import Request, Response
+from chalicelib.s3.request import Body, Request, Response
 
 Handler = Callable[[Request], Response]
 _READING = ("GET", "HEAD")
@@ -82,19 +82,23 @@ def peers(door: PeerDoor) -> Handler:
         length = request.body.length
         if length is None or length > wire.FRAME_BYTES_MAX:
             return text(413, "a frame is announced, and at most 16 MiB\n")
-        pieces = []
-        try:
-            while piece := request.body.read(1 << 20):
-                pieces.append(piece)
-        except S3Error as problem:
-            return text(problem.status, "the body was cut short\n")
         headers = dict(request.headers.pairs)
         path = request.raw_path.decode("ascii", "replace")
-        status, frame = door.handle(request.method, path, headers, b"".join(pieces))
+        try:
+            status, frame = door.handle(request.method, path, headers, length, lambda: _whole(request.body))
+        except S3Error as problem:
+            return text(problem.status, "the body was cut short\n")
         kind = ("Content-Type", "application/octet-stream")
         return Response(status, [kind, ("Content-Length", str(len(frame)))], frame)
 
     return handle
+
+
+def _whole(body: Body) -> bytes:
+    pieces = []
+    while piece := body.read(1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def text(status: int, body: str) -> Response:

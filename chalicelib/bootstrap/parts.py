@@ -134,6 +134,7 @@ def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
             secret=site.vault.unwrap(secret, link_context(to)),
             now_ms=site.clock.now_ms,
             ca_file=ca_file or str(settings.ca_file or ""),
+            log=site.log,
         )
 
     @lru_cache(maxsize=256)

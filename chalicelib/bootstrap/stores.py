@@ -21,7 +21,7 @@ from pathlib import Path
 from chalicelib.adapters import vault
 from chalicelib.adapters.counters import FileCounters, MemoryCounters
 from chalicelib.adapters.system import FileLocks, MemoryLocks, SystemClock, SystemIds
-from chalicelib.bootstrap.aws import aws_blocks, aws_metadata, own_places
+from chalicelib.bootstrap.aws import aws_blocks, aws_metadata, aws_session, own_places
 from chalicelib.bootstrap.parts import Stores
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.metadata import Table
@@ -79,7 +79,7 @@ def join_directory(settings: Settings) -> Stores:
 def open_aws(settings: Settings, *, first: bool = False) -> Stores:
     """DynamoDB and a bucket; credentials by the SDK's standard chain. A server's processes share locks and
     counters through its directory; `first` of them is the main process."""
-    places = own_places(settings)
+    places, session = own_places(settings), aws_session()
     locks: Locks = MemoryLocks(SystemClock())  # what locks protect is safe without, only done twice
     counters: Counters = MemoryCounters()
     if settings.data is not None:
@@ -87,7 +87,8 @@ def open_aws(settings: Settings, *, first: bool = False) -> Stores:
             FileCounters.clear(settings.data / "counters")
         locks, counters = FileLocks(settings.data / "locks", SystemClock()), _counters(settings.data)
     key = _master_key(settings, None)
-    return Stores(aws_metadata(places), aws_blocks(places), locks, counters, key, lambda: None)
+    metadata, blocks = aws_metadata(places, session), aws_blocks(places, session)
+    return Stores(metadata, blocks, locks, counters, key, lambda: None)
 
 
 def _directory(settings: Settings) -> Path:

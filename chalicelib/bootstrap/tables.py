@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.system import MemoryLocks
 from chalicelib.adapters.vault import SealedVault
-from chalicelib.bootstrap.aws import AwsPlaces, aws_blocks, aws_metadata
+from chalicelib.bootstrap.aws import AwsPlaces, aws_blocks, aws_metadata, aws_session
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.metadata import Metadata
@@ -96,7 +96,8 @@ def direct_peer(site: Site, to: str, tables: str, public_key: bytes, http: Peer)
     """The sink `to` behind `tables`; names are decided, and blocks it lacks asked for, over `http`."""
     places = read_places(tables)
     rules = replace(site.rules, leeway_ms=places.leeway_ms or site.rules.leeway_ms)
-    metadata, blocks = aws_metadata(places.aws), aws_blocks(places.aws)
+    session = aws_session()
+    metadata, blocks = aws_metadata(places.aws, session), aws_blocks(places.aws, session)
     return peer_over(replace(site, rules=rules), to, metadata, blocks, public_key, http)
 
 
@@ -125,5 +126,6 @@ def peer_over(
             links,
             fetch_on=http.get_block,
             decide=lambda verb, arguments, key, _: http.decide(verb, arguments, key),
-        )
+        ),
+        http.bucket_empty,
     )

@@ -41,6 +41,7 @@ class Terms:
     ca_file: str = ""  # vouches for the sink, a path on the source
     sink_ca_file: str = ""  # vouches for the source, a path on the sink
     sink_tables: str = ""  # the sink's own tables and bucket, as JSON: records then go there directly
+    administers: bool = False  # administrators of either site count as the other's
 
 
 def register(app: typer.Typer) -> None:
@@ -111,6 +112,10 @@ def _register_connect(app: typer.Typer) -> None:
             str,
             typer.Option(metavar="JSON", help="Write records to the sink's own DynamoDB tables and bucket."),
         ] = "",
+        administers: Annotated[
+            bool,
+            typer.Option("--administers", help="Let either site make and change the other's administrators."),
+        ] = False,
     ) -> None:
         """Link this site (the source) to a sink; nothing is kept unless the link works."""
         if sink_data is not None:
@@ -123,7 +128,8 @@ def _register_connect(app: typer.Typer) -> None:
             other = places.of_credentials(sink, sink_profile, at.ca_bundle or ca_file)
         else:
             raise usage("say how to reach the sink: --sink-data, --sink-profile or --sink-access-key")
-        terms = Terms(sink or other.endpoint, source_endpoint, both_ways, ca_file, sink_ca_file, sink_tables)
+        there = sink or other.endpoint
+        terms = Terms(there, source_endpoint, both_ways, ca_file, sink_ca_file, sink_tables, administers)
         linked = link(at.site, AdminClient(other), terms)
         at.out.value(linked, f"{linked['source']} → {linked['sink']}: the link works", *_warned(linked))
         at.out.note(_next(linked["sink"], both_ways, linked["source"]))
@@ -140,12 +146,13 @@ def link(source: AdminClient, sink: AdminClient, terms: Terms) -> Fields:
     for_sink = {
         "site": mine["site"], "endpoint": here, "secret": secret, "public_key": mine["public_key"],
         "incarnation": mine["incarnation"], "ca_file": terms.sink_ca_file, "source": True,
-        "sink": terms.both_ways,
+        "sink": terms.both_ways, "administers": terms.administers,
     }  # fmt: skip
     for_source = {
         "site": theirs["site"], "endpoint": there, "secret": secret, "public_key": theirs["public_key"],
         "incarnation": theirs["incarnation"], "ca_file": terms.ca_file, "sink": True,
-        "source": terms.both_ways, **({"tables": terms.sink_tables} if terms.sink_tables else {}),
+        "source": terms.both_ways, "administers": terms.administers,
+        **({"tables": terms.sink_tables} if terms.sink_tables else {}),
     }  # fmt: skip
     was_linked = any(known["site"] == mine["site"] for known in sink.get("links")["links"])
     sink.post("links", **for_sink, prove=False)
@@ -205,4 +212,4 @@ def _next(sink: str, both_ways: bool, source: str) -> str:
 
 
 def _role(one: dict[str, Any]) -> str:
-    return "+".join(role for role in ("sink", "source") if one[role]) or "none"
+    return "+".join(role for role in ("sink", "source", "administers") if one.get(role)) or "none"

@@ -46,9 +46,13 @@ def may_hold(bucket: Bucket, site: str) -> bool:
     return EVERYWHERE in bucket.sites or site in bucket.sites or site == bucket.home
 
 
+LOCAL = 0  # the epoch of what no primary decided
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: `secret` is the site's own wrapping of the secret key, never replicated as it is."""
+    """A user: `secret` is the site's own wrapping of the secret key, never replicated as it is. One whom
+    no primary decided on (`epoch` LOCAL) is a user of this site alone."""
 
     id: str
     access_key: str
@@ -60,4 +64,9 @@ class User:
     secret: bytes
     enabled: bool = True
     admin: bool = False
-    epoch: int = 0
+    epoch: int = LOCAL
+
+    @property
+    def local(self) -> bool:
+        """Whether the user is known at this site only, and never sent to another."""
+        return self.epoch == LOCAL

@@ -159,6 +159,20 @@ def decode_parts(form: bytes) -> tuple[Part, ...]:
         raise Corrupt(f"a part list cannot be read: {problem}") from problem
 
 
+def find_block(form: bytes, attempt: str, number: int) -> Block | None:
+    """One block of the part list that `form` holds, without reading the others."""
+    header, table = _unframe(_PARTS, form)
+    try:
+        at = 0
+        for _, of, _, _, _, count in header["p"]:
+            if of == attempt and 0 <= number < count:
+                return Block(*_ENTRY.unpack_from(table, (at + number) * _ENTRY.size))
+            at += count
+    except (KeyError, TypeError, ValueError, struct.error) as problem:
+        raise Corrupt(f"a part list cannot be read: {problem}") from problem
+    return None
+
+
 def encode_document(fields: dict[str, Any]) -> bytes:
     """A small stored form: JSON with a version; bytes values become {"b64": ...}."""
     return _dump({"v": DOCUMENT_VERSION, **{k: _plain(v) for k, v in fields.items()}}).encode()

@@ -4,6 +4,7 @@
     ├── Determinate            it did NOT happen: safe to try again, or to tell the client so
     │   ├── Conflict           a compare-and-set found another value: read again, decide again
     │   ├── Unavailable        the store or the peer refused before doing anything
+    │   ├── Busy               nobody gave a block buffer back in time: try again later
     │   └── NoRoom             below the free-space floor: reads and deletes still work
     ├── Indeterminate          it MAY have happened: read back and find out, never guess
     ├── Corrupt                stored bytes do not match their hash
@@ -28,6 +29,10 @@ class Conflict(Determinate):
 
 class Unavailable(Determinate):
     """The store or peer could not be asked; nothing happened."""
+
+
+class Busy(Determinate):
+    """This process has too much in hand to begin; trying again later will help."""
 
 
 class NoRoom(Determinate):

@@ -40,7 +40,7 @@ def decode_upload(form: bytes) -> Upload:
 
     def build(f: dict[str, Any]) -> Upload:
         f["state"] = UploadState(f["state"])
-        for name in ("headers", "metadata", "committed_parts"):
+        for name in ("headers", "metadata"):
             f[name] = tuple((a, b) for a, b in f[name])
         return Upload(**f)
 

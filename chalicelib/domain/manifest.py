@@ -19,7 +19,6 @@ from chalicelib.domain.stamp import Stamp
 BLOCK_SIZE = 4 * 1024 * 1024  # so that one block fits a 6 MB Lambda answer
 INLINE_MAX = 32 * 1024  # a constant of the format: a record stays below 64 KiB with its body inside
 RECORD_BYTES_MAX = 64 * 1024  # whatever the object; longer part lists go to index blocks
-_INDEX = "index-"  # no part attempt starts so: those are hex digits
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -100,12 +99,7 @@ def index_attempt(index: tuple[Block, ...]) -> str:
     """The attempt an upload's index blocks are filed under: named after what they hold, so that two
     Completes of one upload that name different parts never write one block twice."""
     digest = hashlib.blake2b(b"".join(block.hash for block in index), digest_size=8)
-    return f"{_INDEX}{digest.hexdigest()}"
-
-
-def is_index_attempt(attempt: str) -> bool:
-    """Whether index blocks, not a part's, are filed under `attempt`."""
-    return attempt.startswith(_INDEX)
+    return f"index-{digest.hexdigest()}"
 
 
 def index_refs(record: Record) -> Iterator[BlockRef]:

@@ -33,7 +33,8 @@ TRANSITIONS: dict[UploadState, frozenset[UploadState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload at one site; `answer` of a committed multipart upload repeats its Complete."""
+    """One upload at one site; `answer_etag` of a committed multipart upload tells a repeated Complete. Which
+    parts it was completed from only its record says: a row is too small for 10,000 of them."""
 
     id: str
     bucket_id: str
@@ -47,7 +48,6 @@ class Upload:
     metadata: Pairs = ()
     checksum_algorithm: str = ""
     checksum_kind: str = ""
-    committed_parts: tuple[tuple[int, str], ...] = ()  # (number, attempt) of what the record names; 0: index
     answer_etag: str = ""
 
 

@@ -1,7 +1,8 @@
 """What travels between sites: a JSON header and byte strings, and the signature of a link.
 
 Frame      header length (u32) + header (JSON, "blobs": their lengths) + the blobs, in order
-Signature  HMAC-SHA256 over method, path, from, to, time and the body's SHA-256, under the link's secret
+Signature  HMAC-SHA256 over method, path, from, to, time and the body's SHA-256, under the link's secret. That
+           hash is a header of its own, so that a request is believed or not before its body is read
 Window     5 minutes: a replay inside it has no effect, for every verb is idempotent
 Errors     Corrupt for a frame that is not one; sizes are checked before anything is cut out
 Source     DESIGN §5 "Links"; the shape follows AWS SigV4's string to sign.
@@ -21,10 +22,11 @@ from chalicelib.domain.errors import Corrupt
 _LENGTH = struct.Struct(">I")
 FRAME_BYTES_MAX = 16 * 1024 * 1024  # 100 records of 64 KiB, or one block, with room
 WINDOW_MS = 5 * 60 * 1000
-FROM, TO, TIME, SIGNATURE = (
+FROM, TO, TIME, BODY, SIGNATURE = (
     "x-causeway-from",
     "x-causeway-to",
     "x-causeway-time",
+    "x-causeway-body",
     "x-causeway-signature",
 )
 PATH = "/causeway/peer/"
@@ -55,12 +57,16 @@ def unpack(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return header, blobs
 
 
+def body_hash(body: bytes) -> str:
+    """What the BODY header says of a body, 64 hex digits."""
+    return hashlib.sha256(body).hexdigest()
+
+
 def signature(
-    secret: str, *, method: str, path: str, source: str, target: str, time_ms: int, body: bytes
+    secret: str, *, method: str, path: str, source: str, target: str, time_ms: int, body_hash: str
 ) -> str:
     """The signature of one request, 64 hex digits."""
-    digest = hashlib.sha256(body).hexdigest()
-    text = "\n".join(("CAUSEWAY1", method, path, source, target, str(time_ms), digest))
+    text = "\n".join(("CAUSEWAY1", method, path, source, target, str(time_ms), body_hash))
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 

@@ -165,7 +165,7 @@ class AdminApi:
         wanted = setup.Wanted(
             **_only(
                 fields, "site", "endpoint", "secret", "public_key", "incarnation", "ca_file",
-                "tables", "sink", "source", "prove",
+                "tables", "sink", "source", "prove", "administers",
             )
         )  # fmt: skip
         setup.connect(self._node, wanted)

@@ -33,12 +33,13 @@ def build_worker(settings: Settings) -> bootstrap.Wired:
 
 
 def _metrics(node: Node, service: S3Service) -> Handler:
-    """Counts tell an outsider what goes on here: loopback, or an administrator's signature."""
+    """Counts tell an outsider what goes on here: loopback, unless it speaks for somebody else, or an
+    administrator's signature."""
 
     def handle(request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
             return error_response(request, errors.MethodNotAllowed(), "")
-        if not _loopback(request.remote):
+        if not _loopback(request.remote) or _forwarded(request):
             try:
                 caller, _ = service.authenticate(request)
             except errors.S3Error as no:
@@ -50,6 +51,12 @@ def _metrics(node: Node, service: S3Service) -> Handler:
         return Response(200, headers, body)
 
     return handle
+
+
+def _forwarded(request: Request) -> bool:
+    """Whether a proxy says that it passes on what another asks."""
+    names = request.headers.names()
+    return any(name in ("forwarded", "x-real-ip") or name.startswith("x-forwarded-") for name in names)
 
 
 def _loopback(remote: str) -> bool:

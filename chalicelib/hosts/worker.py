@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 from chalicelib.hosts.connection import Handler
 from chalicelib.hosts.listener import Listener, tls_context
+from chalicelib.hosts.memory import keep_freed
 from chalicelib.ports.system import Clock, Log
 from chalicelib.settings import Settings
 
@@ -76,6 +77,7 @@ def main() -> int:
     orders: Orders = pickle.load(sys.stdin.buffer)
     _die_with(orders.main_pid)
     sys.setswitchinterval(SWITCH_S)
+    keep_freed()
     wired: Wired = build_function(orders.build)(orders.settings)
     listener = Listener(
         socket.socket(fileno=orders.listening_fd),

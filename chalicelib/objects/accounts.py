@@ -103,7 +103,7 @@ def save_user(
     site: Site, old: User | None, new: User, has: tuple[str, ...] = (), *, also: Iterable[Write] = ()
 ) -> None:
     """Replace `old` (None: a new user) by `new`, and keep the e-mail row pointing at it; `also` goes
-    with it."""
+    with it. A user of this site alone is owed to nobody."""
     writes: list[Write] = [
         Put(
             rows.user(new.access_key),
@@ -116,8 +116,8 @@ def save_user(
         writes.append(Put(rows.user_email(new.email), key, ABSENT))
     if old is not None and old.email and old.email != new.email:
         writes.append(Delete(rows.user_email(old.email), key))
-    owed = Owed("user", "", new.access_key, str(new.stamp), 0, False, has)
-    site.metadata.transact([*writes, *also, *site.announcer.writes([owed])])
+    owed = [] if new.local else [Owed("user", "", new.access_key, str(new.stamp), 0, False, has)]
+    site.metadata.transact([*writes, *also, *site.announcer.writes(owed)])
     if site.rules.documents and not has:
         documents.publish_account(site, "user", new.access_key, new.stamp, encode_user(new))
     site.announcer.committed()

@@ -3,8 +3,10 @@
 write_blocks  cuts a body into blocks, each hashed and filed while the next arrives
 read          the bytes [start, end) of an object, a few blocks ahead of the reader; the first wanted
               block is in hand when it returns, so that a lost one is an error before the headers
+Source        the same bytes as a body to be filed again; keeps no block, so needs no buffer of its own
 parts_of      a record's part list, from its index blocks when it is too long for the record
-Errors        Missing when a block is not to be had (before the first byte, or cutting the body short)
+Errors        Missing when a block is not to be had (before the first byte, or cutting the body short);
+              Busy when no buffer became free
 Source        DESIGN §5 "PUT", "GET at the sink"; law *true bytes*.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from chalicelib.domain import codec
@@ -28,8 +31,9 @@ from chalicelib.domain.manifest import (
     index_refs,
 )
 from chalicelib.ports.site import Site
-from chalicelib.ports.system import Task
+from chalicelib.ports.system import BUFFER_WAIT_MS, BUFFER_WAIT_UNDER_WAY_MS, Task
 
+AWAITED_BYTES = 64 * 1024  # of a block: must have come before its buffer is taken
 BLOCK_ENTRY_BYTES = 52  # as domain.codec writes them
 PART_HEAD_BYTES = 160  # an upper bound: two numbers, attempt, ETag, checksum
 PARTS_IN_RECORD_MAX = RECORD_BYTES_MAX - 12 * 1024  # leaves room for headers, metadata and the key
@@ -42,9 +46,9 @@ class Body(Protocol):
         """Some bytes; raises what is wrong with the body."""
 
 
-def read_up_to(body: Body, size: int) -> bytes:
-    """`size` bytes, fewer only at the end of the body."""
-    pieces, missing = [], size
+def read_up_to(body: Body, size: int, first: bytes = b"") -> bytes:
+    """`size` bytes of which `first` is in hand already, fewer only at the end of the body."""
+    pieces, missing = [first] if first else [], size - len(first)
     while missing:
         piece = body.read(missing)
         if not piece:
@@ -64,17 +68,35 @@ def _file(site: Site, block_id: BlockId, body: bytes) -> Block:
     return block
 
 
-def write_blocks(site: Site, upload: str, attempt: str, body: Body, first: bytes = b"") -> tuple[Block, ...]:
-    """File `first` and then all of `body` as blocks 0, 1, … of (upload, attempt)."""
+def write_blocks(
+    site: Site,
+    upload: str,
+    attempt: str,
+    body: Body,
+    first: bytes = b"",
+    *,
+    awaited: int = AWAITED_BYTES,
+) -> tuple[Block, ...]:
+    """File `first` and then all of `body` as blocks 0, 1, … of (upload, attempt).
+
+    Up to `awaited` bytes of a block are waited for before its buffer is taken, so that a client that
+    sends nothing holds none; 0 for a body that is at hand and needs the buffer to be read into.
+    """
     size = site.rules.block_size
+    wait_ms = BUFFER_WAIT_MS
     flying: deque[Task[Block]] = deque()
     blocks: list[Block] = []
     number = 0
     try:
         while True:
-            site.buffers.take(size)
+            if awaited and not first:
+                first = body.read(min(awaited, size))
+                if not first:
+                    break
+            site.buffers.take(size, wait_ms)  # what flies gives its own back without our doing
+            wait_ms = BUFFER_WAIT_UNDER_WAY_MS
             try:
-                piece = first + read_up_to(body, size - len(first))
+                piece = read_up_to(body, size, first)
                 first = b""
             except BaseException:
                 site.buffers.give(size)
@@ -137,7 +159,25 @@ def parts_of(site: Site, record: Record) -> tuple[Part, ...]:
     """The record's parts, wherever they lie."""
     if not record.index:
         return record.parts
-    return codec.decode_parts(b"".join(fetch(site, ref) for ref in index_refs(record)))
+    return codec.decode_parts(_index_form(site, record))
+
+
+def _index_form(site: Site, record: Record) -> bytes:
+    return b"".join(fetch(site, ref) for ref in index_refs(record))
+
+
+def block_of(site: Site, record: Record, block_id: BlockId) -> Block | None:
+    """What the record says of one of its blocks; None if it names no such block."""
+    if block_id.upload != record.upload:
+        return None
+    if record.index:
+        if block_id.attempt == index_attempt(record.index):
+            return record.index[block_id.number] if 0 <= block_id.number < len(record.index) else None
+        return codec.find_block(_index_form(site, record), block_id.attempt, block_id.number)
+    for part in record.parts:
+        if part.attempt == block_id.attempt and 0 <= block_id.number < len(part.blocks):
+            return part.blocks[block_id.number]
+    return None
 
 
 def fetch(site: Site, ref: BlockRef) -> bytes:
@@ -161,13 +201,43 @@ def read(site: Site, record: Record, start: int, end: int) -> Iterator[bytes]:
     wanted = slices(record, parts_of(site, record), start, end)
     stream = _stream(site, wanted)
     next(stream)  # runs it up to the point where the first block is in hand
-    return (piece for piece in stream if piece)
+    return stream
+
+
+class Source:
+    """Bytes [start, end) of a live record's object as a Body. It holds no block between two reads, so
+    whoever reads it a block at a time needs one buffer, the one to be filled: a copy that held one for
+    reading while it waited for one for writing would wait for ever beside enough others. A source block
+    that straddles two reads is fetched for each."""
+
+    def __init__(self, site: Site, record: Record, start: int, end: int) -> None:
+        self.length: int | None = end - start
+        self._site = site
+        self._inline = record.inline[start:end]
+        self._wanted = slices(record, parts_of(site, record), start, end) if record.upload else iter(())
+        self._rest: Slice | None = None
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, fewer only at the end."""
+        pieces: list[bytes] = []
+        if self._inline:
+            piece, self._inline = self._inline[:size], self._inline[size:]
+            return piece
+        while size and (wanted := self._rest or next(self._wanted, None)):
+            end = min(wanted.end, wanted.start + size)
+            self._rest = replace(wanted, start=end) if end < wanted.end else None
+            size -= end - wanted.start
+            body = fetch(self._site, wanted.ref)
+            pieces.append(body if end - wanted.start == len(body) else body[wanted.start : end])
+            del body
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _stream(site: Site, wanted: Iterator[Slice]) -> Iterator[bytes]:
     size = site.rules.block_size
+    wait_ms = BUFFER_WAIT_MS
     ahead: deque[tuple[Slice, Task[bytes]]] = deque()
-    held = 0
+    held, first = 0, True
 
     def start(piece: Slice) -> None:
         ref = piece.ref
@@ -180,15 +250,17 @@ def _stream(site: Site, wanted: Iterator[Slice]) -> Iterator[bytes]:
             # Read-ahead only takes what is free, or full readers would wait for each other for ever.
             while pending is not None and len(ahead) <= site.rules.read_ahead:
                 if not ahead:
-                    site.buffers.take(size)
+                    site.buffers.take(size, wait_ms)
+                    wait_ms = BUFFER_WAIT_UNDER_WAY_MS
                 elif not site.buffers.try_take(size):
                     break
                 held += 1
                 start(pending)
                 pending = next(wanted, None)
-                if len(ahead) == 1:
+                if first:
+                    first = False
                     ahead[0][1].result()
-                    yield b""  # the first block is in hand: `read` swallows the first of these
+                    yield b""  # the first block is in hand: `read` swallows this
             piece, task = ahead.popleft()
             body = task.result()
             del task

@@ -4,7 +4,8 @@ Reasons  open        an upload was opened: if it is still open when due, close i
          superseded  a newer record took the key: if no record names the upload, close it
          parts       a multipart upload was committed: drop attempts that Complete did not name
          closing     an upload was closed a leeway ago, and whoever was still filing blocks into it has
-                     ended: delete its blocks once more, then its rows
+                     ended: delete its blocks once more, and the rows of its parts
+         closed      that was done a leeway ago, and whoever was doing it as well has ended: its row goes
 Source   DESIGN §5 "GC"; Riak CS `riak-cs-gc` entries (research/riakcs.md §1.10).
 """
 
@@ -19,7 +20,7 @@ from chalicelib.objects import rows
 from chalicelib.ports.metadata import Put, RowId
 from chalicelib.ports.site import Site
 
-OPEN, SUPERSEDED, PARTS, CLOSING = "open", "superseded", "parts", "closing"
+OPEN, SUPERSEDED, PARTS, CLOSING, CLOSED = "open", "superseded", "parts", "closing", "closed"
 
 
 @dataclass(frozen=True, slots=True)

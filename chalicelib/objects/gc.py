@@ -3,7 +3,16 @@
     due row ─ open        still open after leeway: close it
             ─ superseded  no record names the upload and every sink has what superseded it: close it
             ─ parts       drop the attempts that Complete did not name
-            ─ closing     nobody can be filing into it any more: delete blocks, then rows
+            ─ closing     nobody can be filing into it any more: delete blocks and the rows of its parts
+            ─ closed      nobody can be deleting its blocks any more: its row goes
+
+While an upload's row says closing, its blocks may be deleted by any number of runs at once, for nothing
+can come to name them: the sink holds a record that would. Once the row is gone such a record, arriving
+late, opens the upload again and files the same blocks anew, and a run that was still deleting would
+take them. So the row outlives every deletion: it goes in a step of its own that deletes no block, a
+leeway after the last one; a run looks at entry and row once more right before it acts, and a look ends
+in one transaction that only one run can win. This needs no lock and no lease, so it holds on every
+store, however many runs overlap.
 
 In      owed: the (bucket id, key hash) pairs some enabled link has not confirmed, or None when that
         cannot be told; then nothing superseded is touched (law *gc*: never on a partial view)
@@ -17,10 +26,11 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from chalicelib.domain import codec
-from chalicelib.domain.errors import Conflict
-from chalicelib.domain.manifest import is_index_attempt
+from chalicelib.domain.errors import Conflict, Corrupt, Missing
+from chalicelib.domain.forms import decode_upload, encode_upload
+from chalicelib.domain.manifest import index_attempt
 from chalicelib.domain.upload import Upload, UploadState
-from chalicelib.objects import due, multipart, rows, uploads
+from chalicelib.objects import bodies, due, multipart, rows, uploads
 from chalicelib.objects.due import Due
 from chalicelib.ports.metadata import Check, Delete, RowId, Table, Write, expected
 from chalicelib.ports.site import Site
@@ -42,7 +52,8 @@ class Report:
 
 
 def run(site: Site, owed: Set[tuple[str, str]] | None, *, now_ms: int | None = None) -> Report:
-    """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then."""
+    """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then:
+    only for where nobody else is at work, for it cuts leeway short."""
     report = Report()
     until = site.clock.now_ms() if now_ms is None else now_ms
     for shard in range(site.metadata.shards):
@@ -61,13 +72,32 @@ def run(site: Site, owed: Set[tuple[str, str]] | None, *, now_ms: int | None = N
 
 def _look(site: Site, row: RowId, form: bytes, owed: Set[tuple[str, str]] | None, report: Report) -> None:
     entry = due.decode(form)
-    upload = uploads.load(site, entry.upload)
-    if upload is None:
-        site.metadata.transact([Delete(row)])
-        return
-    done = _WHAT[entry.reason](site, entry, upload, owed, report)
-    if done:
-        site.metadata.transact([Delete(row)])
+    now, upload_form = site.metadata.get([row, rows.upload(entry.upload)])
+    if now != form:
+        return  # another run has dealt with it since the page was read
+    end: list[Write] = [Delete(row, form)]
+    if upload_form is not None:
+        upload = decode_upload(upload_form)
+        if not _WHAT[entry.reason](site, entry, upload, owed, report):
+            return
+        end += _next_step(site, entry, upload)
+    try:
+        site.metadata.transact(end)
+    except Conflict:
+        return  # another run did the same, and was first
+    report.collected += upload_form is not None and entry.reason == due.CLOSED
+
+
+def _next_step(site: Site, entry: Due, upload: Upload) -> list[Write]:
+    """What follows a look at a closing upload, in the transaction that ends the look."""
+    if upload.state is not UploadState.CLOSING:
+        return []
+    if entry.reason == due.CLOSING:
+        due_ms = site.clock.now_ms() + site.rules.leeway_ms
+        return [due.put(site, due_ms, due.CLOSED, upload.id, entry.bucket_id, entry.key_hash)]
+    if entry.reason == due.CLOSED:
+        return [Delete(rows.upload(upload.id), encode_upload(upload))]
+    return []
 
 
 def _open(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
@@ -112,14 +142,22 @@ def _superseded(
 def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
     if upload.state is not UploadState.COMMITTED:
         return True
-    kept = {attempt for _, attempt in upload.committed_parts}
+    head_form = site.metadata.get([rows.head(entry.bucket_id, entry.key_hash)])[0]
+    head = codec.decode_record(head_form) if head_form is not None else None
+    if head is None or head.upload != upload.id:
+        return False  # superseded: it goes as a whole, unless a record comes to name it again
+    try:
+        kept = {part.attempt for part in bodies.parts_of(site, head)}
+    except (Missing, Corrupt) as problem:
+        report.problems.append(f"upload {upload.id}: its part list cannot be read; kept: {problem}")
+        return False
+    kept.add(index_attempt(head.index))
     # By what is filed, not by the attempts' rows: one that broke off left blocks and no row.
     for block_id, _ in list(site.blocks.list_upload(upload.id)):
-        if block_id.attempt not in kept and not is_index_attempt(block_id.attempt):
+        if block_id.attempt not in kept:
             report.blocks += 1
             site.blocks.delete(block_id)
-    attempts = multipart.attempts(site, upload.id)
-    _in_batches(site, [Delete(rows.attempt(upload.id, a.part.number, a.part.attempt)) for a in attempts])
+    _drop_attempts(site, upload)
     return True
 
 
@@ -129,17 +167,14 @@ def _closing(
     if upload.state is not UploadState.CLOSING:
         return True
     site.blocks.delete_upload(upload.id)
-    writes: list[Write] = [
-        Delete(rows.attempt(upload.id, a.part.number, a.part.attempt))
-        for a in multipart.attempts(site, upload.id)
-    ]
-    _in_batches(site, writes)
-    try:
-        site.metadata.transact([Delete(rows.upload(upload.id))])
-    except Conflict:
-        return False
-    report.collected += 1
+    _drop_attempts(site, upload)
     return True
+
+
+def _closed(
+    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
+) -> bool:
+    return True  # the row goes with the entry: `_next_step`
 
 
 _WHAT = {
@@ -147,13 +182,16 @@ _WHAT = {
     due.SUPERSEDED: _superseded,
     due.PARTS: _parts,
     due.CLOSING: _closing,
+    due.CLOSED: _closed,
 }
 
 
-def _in_batches(site: Site, writes: list[Write]) -> None:
+def _drop_attempts(site: Site, upload: Upload) -> None:
     size = min(site.metadata.items_max, 100)
-    for at in range(0, len(writes), size):
-        site.metadata.transact(writes[at : at + size])
+    parts = [one.part for one in multipart.attempts(site, upload.id)]
+    for at in range(0, len(parts), size):
+        some = parts[at : at + size]
+        site.metadata.transact([Delete(rows.attempt(upload.id, part.number, part.attempt)) for part in some])
 
 
 def orphans(site: Site) -> list[str]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from chalicelib.domain.errors import Conflict
+from chalicelib.domain.errors import Conflict, Determinate, Indeterminate, StoreError
 from chalicelib.domain.forms import decode_attempt, decode_upload, encode_attempt, encode_upload
-from chalicelib.domain.manifest import Block, BlockId, Checksum, Part, Record, index_attempt
+from chalicelib.domain.manifest import Block, BlockId, Checksum, Part, Record
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
@@ -73,25 +74,52 @@ def require(site: Site, bucket: OpenBucket, key: str, upload_id: str) -> Upload:
     return upload
 
 
-def upload_part(site: Site, upload: Upload, number: int, body: CheckedBody) -> PartAttempt:
-    """File one attempt at a part; what an earlier attempt left is collected after Complete or Abort."""
+def upload_part(
+    site: Site, upload: Upload, number: int, body: CheckedBody, *, awaited: int = bodies.AWAITED_BYTES
+) -> PartAttempt:
+    """File one attempt at a part; what an earlier attempt left is collected after Complete or Abort.
+    `awaited` is `bodies.write_blocks`'s."""
     attempt_id = site.ids.token(8)
-    blocks = bodies.write_blocks(site, upload.id, attempt_id, body)
+    blocks = bodies.write_blocks(site, upload.id, attempt_id, body, awaited=awaited)
     try:
         etag, checksum = body.finish()
-        size = sum(block.size for block in blocks)
-        value = checksum.value if checksum else ""
-        attempt = PartAttempt(Part(number, attempt_id, size, etag, value, blocks), site.clock.now_ms())
-        row = rows.attempt(upload.id, number, attempt_id)
-        check = Check(rows.upload(upload.id), encode_upload(upload))
-        site.metadata.transact([Put(row, encode_attempt(attempt)), check])
-    except Exception as problem:
-        for n in range(len(blocks)):
-            site.blocks.delete(BlockId(upload.id, attempt_id, n))
+    except Exception:
+        _drop(site, upload, attempt_id, blocks)
+        raise
+    size = sum(block.size for block in blocks)
+    value = checksum.value if checksum else ""
+    attempt = PartAttempt(Part(number, attempt_id, size, etag, value, blocks), site.clock.now_ms())
+    try:
+        _save_attempt(site, upload, attempt)
+    except Determinate as problem:
+        _drop(site, upload, attempt_id, blocks)
         if isinstance(problem, Conflict):
             raise NoSuchUpload(upload.id) from problem
         raise
     return attempt
+
+
+def _save_attempt(site: Site, upload: Upload, attempt: PartAttempt) -> None:
+    """Write the attempt's row. After anything but Determinate the blocks are left to GC: the row may
+    stand, now or soon, and a Complete would name what it names."""
+    row = rows.attempt(upload.id, attempt.part.number, attempt.part.attempt)
+    form = encode_attempt(attempt)
+    try:
+        site.metadata.transact([Put(row, form), Check(rows.upload(upload.id), encode_upload(upload))])
+    except Indeterminate as lost:
+        try:
+            found = site.metadata.get([row])[0]
+        except StoreError as problem:  # Determinate is said of this look, not of the write
+            raise lost from problem
+        if found != form:
+            raise
+
+
+def _drop(site: Site, upload: Upload, attempt_id: str, blocks: Sequence[Block]) -> None:
+    """Best effort: what cannot be deleted now, GC finds; the client hears of what went wrong before."""
+    with suppress(StoreError):
+        for number in range(len(blocks)):
+            site.blocks.delete(BlockId(upload.id, attempt_id, number))
 
 
 def attempts(site: Site, upload_id: str) -> list[PartAttempt]:
@@ -172,9 +200,6 @@ def complete(
     etag = etag_of([part.etag for part in parts])
     index = bodies.index_if_long(site, upload.id, parts)
     build = _build(site, request, upload, parts, index, etag, checksum)
-    kept = [(part.number, part.attempt) for part in parts]
-    if index:
-        kept.append((0, index_attempt(index)))
     hashed_due = site.clock.now_ms() + site.rules.leeway_ms
     try:
         return commit(
@@ -182,12 +207,7 @@ def complete(
             bucket,
             request.key,
             build,
-            *uploads.committing(
-                site,
-                upload,
-                committed_parts=tuple(kept),
-                answer_etag=etag,
-            ),
+            *uploads.committing(site, upload, answer_etag=etag),
             due.for_key(site, hashed_due, due.PARTS, upload.id, bucket.id, request.key),
         )
     except Conflict as race:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from chalicelib.domain import stamp as stamps
-from chalicelib.domain.account import Bucket, BucketState, User
+from chalicelib.domain.account import LOCAL, Bucket, BucketState, User
 from chalicelib.domain.errors import Conflict, StoreError
 from chalicelib.domain.forms import decode_bucket, encode_bucket
 from chalicelib.domain.names import bucket_name_problem, check_site
@@ -63,13 +63,25 @@ def _nothing(decision: Decision) -> Iterable[Write]:
     return ()
 
 
-class LocalNames:
-    """Decides at this site. `others_empty` asks every linked site about a bucket; raises Unavailable."""
+def _nobody(bucket: Bucket) -> None:
+    pass
 
-    def __init__(self, site: Site, epoch: int, others_empty: Callable[[str], bool]) -> None:
+
+class LocalNames:
+    """Decides at this site. `others_empty` closes a bucket at every other site and asks whether it is empty
+    there; raises Unavailable. `tell_open` lets those know that it is open again."""
+
+    def __init__(
+        self,
+        site: Site,
+        epoch: int,
+        others_empty: Callable[[Bucket], bool],
+        tell_open: Callable[[Bucket], None] = _nobody,
+    ) -> None:
         self._site = site
         self._epoch = epoch
         self._others_empty = others_empty
+        self._tell_open = tell_open
         self._verbs: dict[str, Callable[[dict[str, Any], Also], Decision]] = {
             "create_bucket": self._create_bucket,
             "delete_bucket": self._delete_bucket,
@@ -133,14 +145,17 @@ class LocalNames:
         # A DeleteBucket that died half-way left it closing: this one goes on from there.
         closing = bucket if bucket.state is BucketState.CLOSING else self._moved(bucket, BucketState.CLOSING)
         try:
-            empty = is_empty(self._site, bucket.id) and self._others_empty(bucket.id)
+            empty = is_empty(self._site, bucket.id) and self._others_empty(closing)
         except StoreError:
-            self._moved(closing, BucketState.OPEN)
+            self._reopened(closing)
             raise
         if not empty:
-            self._moved(closing, BucketState.OPEN)
+            self._reopened(closing)
             raise BucketNotEmpty(name)
         return self._moved(closing, BucketState.DELETED, also)
+
+    def _reopened(self, closing: Bucket) -> None:
+        self._tell_open(self._moved(closing, BucketState.OPEN))
 
     def reopen_abandoned(self) -> int:
         """Open again what a DeleteBucket that died left closing; how many buckets."""
@@ -149,7 +164,7 @@ class LocalNames:
         for bucket in list(accounts.named_buckets(self._site)):
             if bucket.state is BucketState.CLOSING and bucket.stamp.ms < before_ms:
                 try:
-                    self._moved(bucket, BucketState.OPEN)
+                    self._reopened(bucket)
                 except Conflict:  # somebody is going on with it
                     continue
                 reopened += 1
@@ -193,7 +208,9 @@ class LocalNames:
         if user is None:
             raise NoSuchUser(str(arguments["access_key"]))
         stamp = stamps.after(user.stamp, self._site.clock.now_ms(), self._site.id)
-        changed = replace(user, stamp=stamp, epoch=self._epoch)
+        if user.local and arguments.get("email"):
+            raise InvalidRequest("a user of one site alone has no e-mail address: the primary decides")
+        changed = replace(user, stamp=stamp, epoch=LOCAL if user.local else self._epoch)
         if arguments.get("name") is not None:
             changed = replace(changed, name=_text(arguments, "name"))
         if arguments.get("email") is not None:

@@ -104,5 +104,7 @@ class Peer(Protocol):
     def decide(self, verb: str, arguments: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
         """Ask the primary to decide on a name; the same key gets the same answer."""
 
-    def bucket_empty(self, bucket_id: str) -> bool:
-        """Whether the other side's copy of the bucket shows no key and no open upload."""
+    def bucket_empty(self, form: bytes, asked: tuple[str, ...]) -> bool:
+        """Close the other side's copy of the bucket that `form` holds, and then say whether it shows no key
+        and no open upload, nor any copy at its own sinks but those of `asked`, who are asked by others.
+        Unavailable if one of them cannot be asked, or did not close."""

@@ -3,7 +3,8 @@
 Clock     now_ms: wall clock, ms since 1970 UTC, may jump · sleep_ms: gives way for that long
 Ids       token(n): n random bytes as 2n hex digits
 Parallel  start(fn): run fn, maybe beside the caller; .result() waits and raises what fn raised
-Buffers   hold(n): a context in which n bytes of the process's block-buffer budget are taken
+Buffers   hold(n): a context in which n bytes of the process's block-buffer budget are taken; Busy when
+          nobody gives any back for too long
 Locks     hold(name): a context only one holder in the *site's processes* is in at a time
 Hashing   hash: BLAKE3, 32 bytes, what a block's bytes must be · check: XXH3-128, 16 bytes, for local reads
 Vault     wrap/unwrap: a secret under this site's master key, bound to `context`
@@ -18,6 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
+
+BUFFER_WAIT_MS = 10_000  # for the first buffer of a request: then the client had better come back later
+BUFFER_WAIT_UNDER_WAY_MS = 60_000  # for the next one: about as long as clients themselves wait
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -60,8 +64,9 @@ class Buffers(Protocol):
     def hold(self, nbytes: int) -> AbstractContextManager[None]:
         """Wait until `nbytes` of the budget are free, hold them inside the context."""
 
-    def take(self, nbytes: int) -> None:
-        """Wait until `nbytes` are free and take them."""
+    def take(self, nbytes: int, wait_ms: int = BUFFER_WAIT_MS) -> None:
+        """Wait until `nbytes` are free and take them; Busy after `wait_ms`. Whoever already holds some
+        must not wait for more: with enough such requests each would wait for the others."""
 
     def try_take(self, nbytes: int) -> bool:
         """Take `nbytes` if they are free right now; never waits."""

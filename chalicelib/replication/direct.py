@@ -1,8 +1,9 @@
 """A Peer that is no server: the other site's own `Sink`, run here over that site's tables and bucket.
 
 In      who to be for each call: `open_sink` reads the other site's record and its link to us again
-Promise what the sink's HTTP API would answer, for `Sink` answers both; `decide` is not for tables: it
-        makes secrets and unique names with what only the deciding site has
+Promise what the sink's HTTP API would answer, for `Sink` answers both; `decide` and `bucket_empty` are not
+        for tables: one makes secrets and unique names with what only the deciding site has, the other asks
+        on over the sink's own links
 Errors  Refused: the tables are another site's, of a version not known here, or have no link to us
 Source  DESIGN §5 "Realtime"; ports.peers; docs/adr/0002-apply-over-tables.md.
 """
@@ -63,8 +64,11 @@ def _checked(metadata: Metadata, site: str) -> SiteRecord:
 class DirectPeer:
     """Another site over its tables."""
 
-    def __init__(self, open_sink: Callable[[], Sink]) -> None:
+    def __init__(
+        self, open_sink: Callable[[], Sink], bucket_empty: Callable[[bytes, tuple[str, ...]], bool]
+    ) -> None:
         self._open = open_sink
+        self._bucket_empty = bucket_empty
 
     def hello(self) -> Hello:
         """As the tables say."""
@@ -106,6 +110,6 @@ class DirectPeer:
         """Whatever the opener was given for this."""
         return self._open().decide(verb, arguments, idempotency_key)
 
-    def bucket_empty(self, bucket_id: str) -> bool:
-        """Whether a bucket shows nothing there."""
-        return self._open().bucket_empty(bucket_id)
+    def bucket_empty(self, form: bytes, asked: tuple[str, ...]) -> bool:
+        """Asked over HTTP."""
+        return self._bucket_empty(form, asked)

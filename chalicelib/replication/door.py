@@ -1,14 +1,16 @@
 """The door for other sites: a signed request in, one verb of `Sink`, an answer out.
 
-In      path "/causeway/peer/<verb>", headers, the whole body (at most wire.FRAME_BYTES_MAX)
+In      path "/causeway/peer/<verb>", headers, how long the body is and how to read it
 Out     (HTTP status, frame). An error is a frame {"error": class name, "message": …}
-Order   who signed it → which verb → its arguments; a request that is not signed learns nothing
+Order   who signed it → which verb → room for the body → the body, which must be the one that was signed →
+        its arguments. Who has not signed learns nothing and sends nothing
 Source  DESIGN §5 "Links"; law *one door*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from chalicelib.domain import wire
@@ -32,7 +34,9 @@ Answer = tuple[dict[str, Any], list[bytes]]
 Verb = Callable[[Sink, dict[str, Any], list[bytes]], Answer]
 PREFIXES_MAX = 256
 INCOMPLETE_MAX = 1000
-ASKED_MAX = 64  # sites a block request may name: more than any sensible topology has
+ASKED_MAX = 64  # sites a request may name: more than any sensible topology has
+SMALL_BYTES_MAX = 64 * 1024  # of a question; what is longer counts against the buffers
+_LARGE = frozenset({"apply", "put_block"})  # carry records and blocks, and take no buffers themselves
 
 _STATUS: dict[type[StoreError], int] = {
     Refused: 403,
@@ -75,11 +79,15 @@ def _put_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer
     return {}, []
 
 
-def _get_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+def _asked(header: dict[str, Any]) -> tuple[str, ...]:
     asked = tuple(str(site) for site in header["asked"])
     if len(asked) > ASKED_MAX:
         raise Refused("too many sites were asked already")
-    body = sink.get_block(_ref(header, blobs), asked)
+    return asked
+
+
+def _get_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    body = sink.get_block(_ref(header, blobs), _asked(header))
     return {"found": body is not None}, [body] if body is not None else []
 
 
@@ -112,7 +120,7 @@ def _decide(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
 
 
 def _bucket_empty(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
-    return {"empty": sink.bucket_empty(str(header["bucket_id"]))}, []
+    return {"empty": sink.bucket_empty(blobs[0], _asked(header))}, []
 
 
 VERBS: dict[str, Verb] = {
@@ -138,15 +146,22 @@ class PeerDoor:
         self._links = links
         self._sink_of = sink_of
 
-    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Answer one request; `headers` by lower-case name."""
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], length: int, read: Callable[[], bytes]
+    ) -> tuple[int, bytes]:
+        """Answer one request; `headers` by lower-case name, `read` brings the `length` bytes of the body."""
         try:
-            link = self._who(method, path, headers, body)
-            verb = VERBS.get(path.removeprefix(wire.PATH))
+            link = self._who(method, path, headers)
+            name = path.removeprefix(wire.PATH)
+            verb = VERBS.get(name)
             if verb is None or method != "POST":
                 raise Refused("no such verb")
-            header, blobs = wire.unpack(body)
-            return 200, wire.pack(*verb(self._sink_of(link), header, blobs))
+            with self._room(name, length):
+                body = read()
+                if not wire.same(wire.body_hash(body), headers.get(wire.BODY, "")):
+                    raise Refused("the body is not the one that was signed")
+                header, blobs = wire.unpack(body)
+                return 200, wire.pack(*verb(self._sink_of(link), header, blobs))
         except StoreError as problem:
             return self._problem(problem)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
@@ -157,7 +172,15 @@ class PeerDoor:
         name = kind.__name__ if kind in _STATUS else "Unavailable"
         return _STATUS.get(kind, 503), wire.pack({"error": name, "message": str(problem)})
 
-    def _who(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Link:
+    def _room(self, verb: str, length: int) -> AbstractContextManager[None]:
+        """Room for a body of that length: no verb may wait for buffers while its own request holds some."""
+        if length <= SMALL_BYTES_MAX:
+            return nullcontext()
+        if verb not in _LARGE or length > wire.FRAME_BYTES_MAX:
+            raise Refused(f"{length} bytes are too many for {verb}")
+        return self._site.buffers.hold(length)
+
+    def _who(self, method: str, path: str, headers: Mapping[str, str]) -> Link:
         source = headers.get(wire.FROM, "")
         link = self._links.read().by_site.get(source)
         # An unknown site is checked against a secret nobody has, so that time does not tell.
@@ -171,7 +194,7 @@ class PeerDoor:
             source=source,
             target=self._site.id,
             time_ms=time_ms,
-            body=body,
+            body_hash=headers.get(wire.BODY, ""),
         )
         good = wire.same(expected, headers.get(wire.SIGNATURE, ""))
         if not good or link is None or headers.get(wire.TO) != self._site.id:

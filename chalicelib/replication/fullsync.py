@@ -100,7 +100,7 @@ class Fullsync:
         deliveries = []
         for name in names:
             kind, _, key = name.partition(":")
-            form = replicated_accounts.form_for(self._site, kind, key, self._link.public_key)
+            form = replicated_accounts.form_for(self._site, kind, key, self._link)
             if form is not None:
                 deliveries.append(Delivery(kind, form, (self._site.id,)))
         return self._deliver(deliveries, tally, run)

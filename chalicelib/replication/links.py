@@ -9,6 +9,8 @@ Link     one other site. `sink`: we stream to it. `source`: it streams to us, an
          `blocks`: blocks are copied after their records; paused, records go on and blocks stay owed.
          `backfilling`: enabled, but no fullsync begun after every writer knew of it has ended yet.
          `proxy_get`: it may fetch blocks from us.
+         `administers`: it may make and change administrators here, and act as one. The primary's own
+         administrators need no such switch.
 Errors   Conflict when two people change links at once; LinkUnknown for a peer that is not there
 Source   DESIGN §5 "Links have epochs"; riak-repl commands (research/riakcs.md §1.7).
 """
@@ -59,6 +61,7 @@ class Link:
     fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
     tables: str = ""  # how to reach the sink's tables directly, or "" for its HTTP API
     enabled_ms: int = 0
+    administers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

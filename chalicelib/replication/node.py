@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Conflict, StoreError
 from chalicelib.objects import documents, gc
-from chalicelib.objects.names import LocalNames
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.peers import Peer
 from chalicelib.ports.site import Site
+from chalicelib.replication.closing import others_empty
 from chalicelib.replication.contacts import Contacts
 from chalicelib.replication.fullsync import Asks, Fullsync
 from chalicelib.replication.links import Link, LinkBook, SiteRecord
 from chalicelib.replication.outbox import LARGE, RECORD, SMALL, Outbox, owed_keys
-from chalicelib.replication.primary import PrimaryNames, decide_for, others_empty
+from chalicelib.replication.primary import PrimaryNames, decide_for, local_names
 from chalicelib.replication.proxy_get import ProxyGetBlocks
 from chalicelib.replication.realtime import Progress, Realtime
 from chalicelib.replication.runs import Phase, Run, Runs, State
@@ -54,13 +54,14 @@ class Node:
 
     def sink_of(self, link: Link) -> Sink:
         """This site as `link.site` sees it."""
-        local = LocalNames(self.site, self.record.epoch, others_empty(self.links, self.dial))
+        local = local_names(self.site, self.record, self.links, self.dial)
         return Sink(
             self.site,
             self.record,
             link,
             self.proxy.fetch_for,
             decide_for(self.site, local, self.record),
+            others_empty(self.record, self.links, self.dial),
         )
 
     def _realtime(self, link: Link) -> Realtime:

@@ -2,8 +2,10 @@
 
 PrimaryNames   the Names of a site: here at the primary, over the link elsewhere; the decided record is
                applied at this site before its client is answered, so the next request here finds it
-decide_for     the primary's side: each idempotency key is decided once, its answer stored
+decide_for     the primary's side: what the link may ask for; each idempotency key is decided once, its
+               answer stored
 Errors         Unavailable (503 in plain words) when the primary cannot be reached; objects go on
+               Refused: only a link that `administers` makes or changes administrators or acts as one
 Source         DESIGN §5 "Users and buckets".
 """
 
@@ -13,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib.domain import codec
-from chalicelib.domain.account import User
+from chalicelib.domain.account import User, may_hold
 from chalicelib.domain.errors import Conflict, Indeterminate, Refused, Unavailable
 from chalicelib.domain.forms import decode_bucket, decode_user
-from chalicelib.objects import accounts
+from chalicelib.objects import accounts, rows
 from chalicelib.objects import errors as objects_errors
 from chalicelib.objects.errors import ObjectsError
 from chalicelib.objects.names import Decision, LocalNames
@@ -24,18 +26,16 @@ from chalicelib.ports.metadata import ABSENT, Put, RowId, Table
 from chalicelib.ports.peers import Outcome, Peer
 from chalicelib.ports.site import Site
 from chalicelib.replication import replicated_accounts
+from chalicelib.replication.closing import others_empty, tell_open
 from chalicelib.replication.links import Link, LinkBook, SiteRecord
 
 _FORWARD_TRIES = 3
 
 
-def others_empty(links: LinkBook, dial: Callable[[Link], Peer]) -> Callable[[str], bool]:
-    """Whether every linked site's copy of a bucket shows nothing; Unavailable if one cannot be asked."""
-
-    def ask(bucket_id: str) -> bool:
-        return all(dial(link).bucket_empty(bucket_id) for link in links.read().by_site.values())
-
-    return ask
+def local_names(site: Site, record: SiteRecord, links: LinkBook, dial: Callable[[Link], Peer]) -> LocalNames:
+    """Who decides here, if this site is the primary."""
+    told = tell_open(record, links, dial, site.log)
+    return LocalNames(site, record.epoch, others_empty(record, links, dial), told)
 
 
 class PrimaryNames:
@@ -52,13 +52,18 @@ class PrimaryNames:
         self._record = record
         self._links = links
         self._dial = dial
-        self._local = LocalNames(site, record.epoch, others_empty(links, dial))
+        self._local = local_names(site, record, links, dial)
 
     def decide(self, verb: str, arguments: dict[str, Any]) -> Decision:
         """The decided record, in force at this site."""
-        if self._record.primary == self._site.id:
+        if self._record.primary == self._site.id or self._of_this_site(verb, arguments):
             return self._local.decide(verb, arguments)
         return self._forward(verb, {**arguments, "home": arguments.get("home") or self._site.id})
+
+    def _of_this_site(self, verb: str, arguments: dict[str, Any]) -> bool:
+        """Whether this is about a user whom nobody else knows."""
+        user = accounts.find_user(self._site, str(arguments["access_key"])) if verb == "update_user" else None
+        return user is not None and user.local
 
     def reopen_abandoned(self) -> int:
         """At the primary: open again what a DeleteBucket that died left closing."""
@@ -93,7 +98,7 @@ class PrimaryNames:
             raise kind(answer.get("message", ""))
         form = answer["form"]
         applied = replicated_accounts.apply(
-            self._site, answer["kind"], form, (link.site,), replicated_accounts.Source(link.site, True)
+            self._site, answer["kind"], form, (link.site,), replicated_accounts.Source(link.site, True, True)
         )
         if applied.outcome not in (Outcome.APPLIED, Outcome.HAVE):
             raise Unavailable(f"decided, but not yet stored at {self._site.id}: {applied.reason}")
@@ -113,6 +118,7 @@ def decide_for(
     def decide(verb: str, arguments: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
         if record.primary != site.id:
             raise Refused(f"site {record.primary} decides on names, not {site.id}")
+        arguments = _allowed(site, verb, arguments, link)
         row = RowId(Table.SITE, f"answers/{link.site}", key.encode())
 
         def written(fields: dict[str, str]) -> Put:
@@ -137,6 +143,35 @@ def decide_for(
     return decide
 
 
+def _allowed(site: Site, verb: str, arguments: dict[str, Any], link: Link) -> dict[str, Any]:
+    """The arguments as far as the link may ask for them. Which of its users asks, only the other site
+    knows; that it asks for more than a user of its may do, is seen here."""
+    asked = {**arguments, "home": link.site}
+    if link.administers:
+        return asked
+    if verb == "create_user" and asked.get("admin"):
+        raise _no_administrator(site, link, "make administrators")
+    if verb == "update_user":
+        user = accounts.find_user(site, str(asked["access_key"]))
+        if user is not None and user.admin:
+            raise _no_administrator(site, link, "change administrators")
+    if verb in ("delete_bucket", "update_bucket"):
+        form = site.metadata.get([rows.bucket_name(str(asked["name"]))])[0]
+        bucket = decode_bucket(form) if form is not None else None
+        if bucket is not None and verb == "update_bucket" and bucket.home != link.site:
+            raise _no_administrator(site, link, f"say who may hold a bucket of site {bucket.home}")
+        if bucket is not None and not may_hold(bucket, link.site):
+            raise Refused(f"bucket {bucket.name} may not be held at site {link.site}")
+        asked["admin"] = False
+    return asked
+
+
+def _no_administrator(site: Site, link: Link, what: str) -> Refused:
+    return Refused(
+        f"site {link.site} may not {what}: ask at site {site.id}, or connect the two with --administers"
+    )
+
+
 def _fields(decision: Decision) -> dict[str, str]:
     if isinstance(decision, User):
         return {"kind": "user", "name": decision.access_key}
@@ -146,7 +181,7 @@ def _fields(decision: Decision) -> dict[str, str]:
 def _answer(site: Site, fields: dict[str, Any], link: Link) -> dict[str, Any]:
     if "refused" in fields:
         return {**fields, "form": b""}
-    form = replicated_accounts.form_for(site, fields["kind"], fields["name"], link.public_key)
+    form = replicated_accounts.form_for(site, fields["kind"], fields["name"], link)
     if form is None:
         raise Unavailable("the decided record is gone")
     return {**fields, "form": form}

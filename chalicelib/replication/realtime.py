@@ -30,7 +30,6 @@ from chalicelib.replication.policy import replicates
 BATCH_MAX = 100  # records a request: bounded memory on both sides
 BATCH_BYTES_MAX = 1024 * 1024  # of records, so that inline bodies do not make a request too large
 BLOCKS_AT_ONCE = 4  # block copies in flight on a lane
-_ROUNDS_MAX = 4  # index blocks first, then the rest; more means blocks vanish at the sink
 
 
 @dataclass(slots=True)
@@ -143,7 +142,7 @@ class Realtime:
         it is the sink's own copy onto itself, nobody else owes the sink the blocks that we promised."""
         item = owing.item
         if item.kind != "object":
-            form = replicated_accounts.form_for(self._site, item.kind, item.name, self._link.public_key)
+            form = replicated_accounts.form_for(self._site, item.kind, item.name, self._link)
             return form, False
         form = self._site.metadata.get([rows.head(item.bucket_id, item.name)])[0]
         if form is None:
@@ -200,10 +199,14 @@ def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Count
     """
     sent = 0
     hashed = key_hash(record.key)
-    for _ in range(_ROUNDS_MAX):
+    before: set[BlockId] = set()
+    while True:
         wanted = set(peer.wanted(record.bucket_id, hashed))
         if not wanted:
             return sent
+        if wanted == before:
+            raise Missing("the sink keeps lacking blocks that were sent")
+        before = wanted
         refs = [ref for ref in _refs(site, record, wanted) if ref.id in wanted]
         if not refs:
             return sent  # the sink's head is a newer record by now: that one has its own item
@@ -218,7 +221,6 @@ def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Count
             sent += sum(sizes)
             counters.add("blocks_sent_total", len(sizes), link=to)
             counters.add("replicated_bytes_total", sum(sizes), link=to)
-    raise Missing("the sink keeps lacking blocks that were sent")
 
 
 def _refs(site: Site, record: Record, wanted: set[BlockId]) -> list[BlockRef]:

@@ -1,7 +1,9 @@
 """Users and buckets on the wire: sealed for one receiver, merged by stamp, names by epoch.
 
 seal_user   a user whose secret only the receiving site can read
-apply       merge a user or bucket that came over a link
+form_for    what a link is sent: no user of this site alone, and administrators only from the primary's own
+            links, or over a link that `administers`
+apply       merge a user or bucket that came over a link; the same rule for administrators
 stamps      what fullsync compares: "user:<access key>" and "bucket:<id>" → stamp
 Source      DESIGN §5 "Users and buckets": a secret is a register with a stamp of its own.
 """
@@ -18,6 +20,7 @@ from chalicelib.objects import accounts, rows
 from chalicelib.objects.names import secret_context
 from chalicelib.ports.peers import Answer, Outcome
 from chalicelib.ports.site import Site
+from chalicelib.replication.links import Link, site_record
 
 
 def seal_user(site: Site, user: User, public_key: bytes) -> bytes:
@@ -27,28 +30,39 @@ def seal_user(site: Site, user: User, public_key: bytes) -> bytes:
     return encode_user(replace(user, secret=site.vault.seal(public_key, secret, context)))
 
 
-def form_for(site: Site, kind: str, name: str, public_key: bytes) -> bytes | None:
-    """What to send of a user or bucket, or None if it is not here."""
+def form_for(site: Site, kind: str, name: str, link: Link) -> bytes | None:
+    """What to send of a user or bucket, or None if it is not here, or not for that link."""
     if kind == "user":
         user = accounts.find_user(site, name)
-        return seal_user(site, user, public_key) if user is not None else None
+        sent = user is not None and not user.local and (not user.admin or _gives_administrators(site, link))
+        return seal_user(site, user, link.public_key) if user is not None and sent else None
     bucket = accounts.find_bucket(site, name)
     return encode_bucket(bucket) if bucket is not None else None
 
 
+def _gives_administrators(site: Site, link: Link) -> bool:
+    """Whether the other site takes administrators from this one."""
+    record = site_record(site.metadata)
+    return link.administers or (record is not None and record.primary == site.id)
+
+
 def stamps(site: Site) -> dict[str, str]:
-    """Every user's and bucket's stamp."""
-    found = {f"user:{user.access_key}": str(user.stamp) for user in accounts.all_users(site)}
+    """The stamp of every bucket and user but those of this site alone."""
+    found = {
+        f"user:{user.access_key}": str(user.stamp) for user in accounts.all_users(site) if not user.local
+    }
     found |= {f"bucket:{bucket.id}": str(bucket.stamp) for bucket in accounts.all_buckets(site)}
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a user or bucket came from: which site, and whether it is the primary."""
+    """Where a user or bucket came from: which site, whether it is the primary, and whether the link
+    `administers`."""
 
     site: str
     primary: bool
+    administers: bool = False
 
 
 def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...], source: Source) -> Answer:
@@ -66,18 +80,22 @@ def apply(site: Site, kind: str, form: bytes, has: tuple[str, ...], source: Sour
 
 def _merge(site: Site, kind: str, form: bytes, has: tuple[str, ...], source: Source) -> Answer:
     if kind == "user":
-        return _apply_user(site, decode_user(form), has)
+        return _apply_user(site, decode_user(form), has, source)
     if kind == "bucket":
         return _apply_bucket(site, decode_bucket(form), has, source)
     return Answer(Outcome.REFUSED, f"unknown kind {kind[:20]!r}")
 
 
-def _apply_user(site: Site, user: User, has: tuple[str, ...]) -> Answer:
+def _apply_user(site: Site, user: User, has: tuple[str, ...], source: Source) -> Answer:
     if too_far_ahead(user.stamp, site.clock.now_ms()):
         return Answer(Outcome.HELD, f"stamp {user.stamp} is ahead of this site's clock")
     known = accounts.find_user(site, user.access_key)
     if known is not None and known.stamp >= user.stamp:
         return Answer(Outcome.HAVE)
+    if user.local or (known is not None and known.local):
+        return Answer(Outcome.REFUSED, f"{user.access_key} is a user of one site alone")
+    if (user.admin or (known is not None and known.admin)) and not (source.primary or source.administers):
+        return Answer(Outcome.REFUSED, f"site {source.site} may not make or change administrators here")
     if known is not None and known.secret_stamp >= user.secret_stamp:
         kept = replace(user, secret=known.secret, secret_stamp=known.secret_stamp)
     else:

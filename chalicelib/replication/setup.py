@@ -29,7 +29,8 @@ FULLSYNC_INTERVAL_MIN_MS = 10 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A link to make, as seen from this site. `prove`: ask the other site before saving."""
+    """A link to make, as seen from this site. `prove`: ask the other site before saving. `administers` is
+    as the last `connect` said, so that it can be taken back."""
 
     site: str
     endpoint: str
@@ -41,6 +42,7 @@ class Wanted:
     sink: bool = False
     source: bool = False
     prove: bool = True
+    administers: bool = False
     fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
 
 
@@ -60,27 +62,33 @@ def connect(node: Node, wanted: Wanted) -> Link:
         raise InvalidRequest("a site cannot be linked to itself")
     if len(wanted.secret) < SECRET_CHARS_MIN:
         raise InvalidRequest(f"a link's secret has at least {SECRET_CHARS_MIN} characters")
-    known = node.links.read().by_site.get(wanted.site)
+    secret = node.site.vault.wrap(wanted.secret, link_context(wanted.site))
+    link = _linked(node.links.read().by_site.get(wanted.site), wanted, secret, public_key)
+    if wanted.prove:
+        _prove(node, link)
+
+    def save(by_site: dict[str, Link]) -> None:
+        # From what is there now: the proof took its time, and a switch may have been thrown meanwhile.
+        by_site[wanted.site] = _linked(by_site.get(wanted.site), wanted, secret, public_key)
+
+    return node.links.change(save).by_site[wanted.site]
+
+
+def _linked(known: Link | None, wanted: Wanted, secret: bytes, public_key: bytes) -> Link:
+    """The link as wanted, with the switches of the one that is known."""
     blank = Link(wanted.site, "", b"", b"", "", fullsync_interval_ms=wanted.fullsync_interval_ms)
-    link = replace(
+    return replace(
         known or blank,
         endpoint=wanted.endpoint,
-        secret=node.site.vault.wrap(wanted.secret, link_context(wanted.site)),
+        secret=secret,
         public_key=public_key,
         incarnation=wanted.incarnation,
         ca_file=wanted.ca_file,
         tables=wanted.tables,
         sink=wanted.sink or bool(known and known.sink),
         source=wanted.source or bool(known and known.source),
+        administers=wanted.administers is True,
     )
-    if wanted.prove:
-        _prove(node, link)
-
-    def save(by_site: dict[str, Link]) -> None:
-        by_site[wanted.site] = link
-
-    node.links.change(save)
-    return link
 
 
 def _prove(node: Node, link: Link) -> None:
@@ -92,7 +100,9 @@ def _prove(node: Node, link: Link) -> None:
     except Refused as problem:
         raise Refused(f"site {link.site} refused the link: {problem}") from problem
     except StoreError as problem:
-        raise Unavailable(f"the link cannot be made: {problem}") from problem
+        # Where and why is for whoever sets links up; what clients are told of a site names neither.
+        why = f" at {link.endpoint} ({problem.__cause__})" if problem.__cause__ else ""
+        raise Unavailable(f"the link cannot be made: {problem}{why}") from problem
     if hello.site != link.site or hello.incarnation != link.incarnation:
         raise Refused(f"{link.endpoint} is another site or incarnation than the one to be linked")
     if hello.primary != node.record.primary:

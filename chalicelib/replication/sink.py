@@ -8,6 +8,7 @@ apply       resolve against the head, one transaction: record, listing, dirty ma
 wanted      which blocks of a head are still missing; none: the record is no longer incomplete
 put_block   verified before it is filed, the upload looked at again afterwards
 get_block   three answers: the block, None for "definitely not", Unavailable for "don't know"
+bucket_empty   closed here first, looked at then: what is acknowledged before is seen, nothing is after
 Source      DESIGN §5; laws merge, no resurrection, no loop, stays home, gc.
 """
 
@@ -17,9 +18,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalicelib.domain import codec, hashtree, resolution
-from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError
+from chalicelib.domain.account import Bucket, BucketState
+from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError, Unavailable
 from chalicelib.domain.filing import check_record
-from chalicelib.domain.forms import encode_upload
+from chalicelib.domain.forms import decode_bucket, encode_upload
 from chalicelib.domain.hashtree import Node
 from chalicelib.domain.manifest import BlockId, BlockRef, Record, index_refs, part_refs
 from chalicelib.domain.names import key_hash
@@ -36,10 +38,12 @@ from chalicelib.replication import replicated_accounts
 from chalicelib.replication.links import STORED_FORM_VERSION, Link, SiteRecord
 from chalicelib.replication.policy import replicates
 
+WANTED_MAX = 1000  # 4 GiB of blocks: the answer stays small whatever the object
 DELIVERIES_MAX = 100  # one request's worth: bounded memory at the sink, bounded loss on a time-out
 
 FetchOn = Callable[[BlockRef, tuple[str, ...]], bytes | None]
 Decide = Callable[[str, dict[str, Any], str, Link], dict[str, Any]]
+AskOn = Callable[[Bucket, tuple[str, ...]], bool]
 
 
 def _nobody(ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
@@ -48,6 +52,10 @@ def _nobody(ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
 
 def _undecided(verb: str, arguments: dict[str, Any], key: str, link: Link) -> dict[str, Any]:
     raise Refused("this site does not decide on names; ask the primary")
+
+
+def _no_others(closing: Bucket, asked: tuple[str, ...]) -> bool:
+    return True
 
 
 class Sink:
@@ -60,12 +68,14 @@ class Sink:
         link: Link,
         fetch_on: FetchOn = _nobody,
         decide: Decide = _undecided,
+        ask_on: AskOn = _no_others,
     ) -> None:
         self._site = site
         self._record = record
         self._link = link
         self._fetch_on = fetch_on
         self._decide = decide
+        self._ask_on = ask_on
 
     def hello(self) -> Hello:
         """Who this site is."""
@@ -83,7 +93,8 @@ class Sink:
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """Merge records into this site."""
-        if not self._link.source:
+        # The primary's word on buckets counts even where only the decisions asked for here come from it.
+        if not self._link.source and not (self._from_primary() and _only_buckets(deliveries)):
             raise Refused(f"site {self._link.site} is no source of this site")
         if len(deliveries) > DELIVERIES_MAX:
             raise Refused(f"at most {DELIVERIES_MAX} records at a time")
@@ -92,14 +103,19 @@ class Sink:
     def _apply(self, delivery: Delivery) -> Answer:
         has = tuple(sorted({*delivery.has, self._link.site}))
         if delivery.kind != "object":
-            source = replicated_accounts.Source(self._link.site, self._link.site == self._record.primary)
-            return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has, source)
+            return replicated_accounts.apply(self._site, delivery.kind, delivery.form, has, self._source())
         try:
             record = check_record(codec.decode_record(delivery.form))
         except (Corrupt, ValueError, TypeError, AttributeError) as problem:
             return Answer(Outcome.REFUSED, f"not a record: {problem}")
         # Whoever stamped it has it, though a fullsync does not carry who else does.
         return self._apply_object(record, tuple(sorted({*has, record.stamp.site})))
+
+    def _from_primary(self) -> bool:
+        return self._link.site == self._record.primary
+
+    def _source(self) -> replicated_accounts.Source:
+        return replicated_accounts.Source(self._link.site, self._from_primary(), self._link.administers)
 
     def _apply_object(self, record: Record, has: tuple[str, ...]) -> Answer:
         site = self._site
@@ -169,7 +185,7 @@ class Sink:
     # ----------------------------------------------------------------- blocks
 
     def wanted(self, bucket_id: str, key_hash_: str) -> list[BlockId]:
-        """Blocks of the head that are missing here."""
+        """Blocks of the head that are missing here, WANTED_MAX at a time."""
         if not self._shows(bucket_id):
             return []
         site = self._site
@@ -184,7 +200,7 @@ class Sink:
                 site.metadata.transact([Delete(row, incomplete)])
             except Conflict:
                 return self.wanted(bucket_id, key_hash_)  # a newer record came: look at that one
-        return [ref.id for ref in missing]
+        return [ref.id for ref in missing[:WANTED_MAX]]
 
     def put_block(self, ref: BlockRef, body: bytes) -> None:
         """File a block of an upload that a record brought here."""
@@ -205,11 +221,7 @@ class Sink:
         record = current(self._site, upload.bucket_id, key_hash(upload.key))
         if record is None or record.upload != upload.id:
             return False
-        wanted = (ref.id, ref.block)
-        if any((one.id, one.block) == wanted for one in index_refs(record)):
-            return True
-        parts = bodies.parts_of(self._site, record)
-        return any((one.id, one.block) == wanted for one in part_refs(record, parts))
+        return bodies.block_of(self._site, record, ref.id) == ref.block
 
     def _shows(self, bucket_id: str) -> bool:
         """Whether the other site may know what is in a bucket."""
@@ -271,9 +283,24 @@ class Sink:
         """Decide on a name, if this site is the primary."""
         return self._decide(verb, arguments, idempotency_key, self._link)
 
-    def bucket_empty(self, bucket_id: str) -> bool:
-        """Whether this site's copy of a bucket shows nothing."""
-        return is_empty(self._site, bucket_id)
+    def bucket_empty(self, form: bytes, asked: tuple[str, ...]) -> bool:
+        """Close this site's copy of a bucket; whether it and those of sites not asked yet show nothing."""
+        if not self._link.source and not self._from_primary():
+            raise Refused(f"site {self._link.site} is no source of this site")
+        closing = decode_bucket(form)
+        if closing.state is not BucketState.CLOSING:
+            raise Refused("only whoever closes a bucket asks whether it is empty")
+        has = tuple(sorted({self._link.site, closing.stamp.site}))
+        answer = replicated_accounts.apply(self._site, "bucket", form, has, self._source())
+        here = accounts.find_bucket(self._site, closing.id)
+        if here is None or here.state is BucketState.OPEN:
+            why = answer.reason or "it was opened again"
+            raise Unavailable(f"bucket {closing.name} is not closed at site {self._site.id}: {why}")
+        return is_empty(self._site, closing.id) and self._ask_on(closing, asked)
+
+
+def _only_buckets(deliveries: Sequence[Delivery]) -> bool:
+    return all(delivery.kind == "bucket" for delivery in deliveries)
 
 
 class _Busy(StoreError):

@@ -8,8 +8,6 @@ Source  Amazon S3 API reference, "Uploading and copying objects using multipart 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from chalicelib.domain.manifest import Checksum as StoredChecksum
 from chalicelib.domain.manifest import Part
 from chalicelib.domain.upload import Upload
@@ -66,22 +64,6 @@ def upload_part(
     return Response(200, [*headers, ("Content-Length", "0")])
 
 
-class _Pieces:
-    """A Body over the pieces of another object."""
-
-    def __init__(self, pieces: Iterator[bytes], length: int) -> None:
-        self.length: int | None = length
-        self._pieces = pieces
-        self._left = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes."""
-        if not self._left:
-            self._left = memoryview(next(self._pieces, b""))
-        piece, self._left = self._left[:size], self._left[size:]
-        return bytes(piece)
-
-
 def upload_part_copy(caller: Caller, operation: operations.UploadPartCopy) -> Response:
     """File a part from bytes of another object."""
     bucket = caller.bucket(operation.bucket)
@@ -92,9 +74,8 @@ def upload_part_copy(caller: Caller, operation: operations.UploadPartCopy) -> Re
     span = ranges.check_copy_range(operation.source_span, source.size)
     start, end = (span[0], span[1] + 1) if span else (0, source.size)
     algorithm = Algorithm(upload.checksum_algorithm) if upload.checksum_algorithm else None
-    pieces = _Pieces(bodies.read(caller.site, source, start, end), end - start)
-    body = CheckedBody(pieces, end - start, compute=algorithm)
-    attempt = multipart.upload_part(caller.site, upload, operation.part_number, StoredBody(body))
+    body = CheckedBody(bodies.Source(caller.site, source, start, end), end - start, compute=algorithm)
+    attempt = multipart.upload_part(caller.site, upload, operation.part_number, StoredBody(body), awaited=0)
     checksum = Checksum(algorithm, attempt.part.checksum) if algorithm and attempt.part.checksum else None
     return xml(xml_write.copy_result(attempt.part.etag, attempt.modified_ms, checksum, part=True))
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 
 from chalicelib.domain.errors import (
+    Busy,
     Conflict,
     Indeterminate,
     Missing,
@@ -83,6 +84,13 @@ _WITH_BODY: dict[type, Callable[..., Response]] = {
 _NAMING: dict[type, Callable[..., Response]] = {
     operations.CreateBucket: run_bucket.create_bucket,
     operations.DeleteBucket: run_bucket.delete_bucket,
+}
+
+
+_STORE_ERRORS: dict[type[StoreError], type[errors.S3Error]] = {
+    Busy: errors.SlowDown,
+    NoRoom: errors.InsufficientStorage,
+    Conflict: errors.OperationAborted,
 }
 
 
@@ -173,14 +181,13 @@ def as_s3_error(problem: Exception) -> errors.S3Error:
         if kind is not None:
             told = str(problem) if kind in (errors.InvalidRequest, errors.InvalidPart) else None
             return _named(kind, told, problem)
-    if isinstance(problem, NoRoom):
-        return errors.InsufficientStorage()
+    for raised, answered in _STORE_ERRORS.items():
+        if isinstance(problem, raised):
+            return answered()
     if isinstance(problem, Missing):
         return errors.ServiceUnavailable(
             "Some of the object's bytes are not at this site and no other site could give them now."
         )
-    if isinstance(problem, Conflict):
-        return errors.OperationAborted()
     if isinstance(problem, Refused):
         return errors.AccessDenied(str(problem))
     if isinstance(problem, Indeterminate):

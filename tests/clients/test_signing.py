@@ -171,3 +171,12 @@ def test_boto3_in_virtual_host_style(site, virtual_hosts):
         for entry in s3.list_objects_v2(Bucket=name).get("Contents", []):
             s3.delete_object(Bucket=name, Key=entry["Key"])
         s3.delete_bucket(Bucket=name)
+
+
+def test_requests_without_a_body_need_no_length(site):
+    """As `curl -X PUT` sends it: a bucket is made and removed without Content-Length."""
+    name = f"b-{os.urandom(6).hex()}"
+    for method, status in (("PUT", 200), ("DELETE", 204)):
+        request = raw.presigned(site, method, f"/{name}")
+        assert "content-length" not in request.headers
+        assert raw.exchange(site, request).status == status

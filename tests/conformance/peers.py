@@ -8,15 +8,20 @@ class TestSink(PeerContract):
 Sites a and b stream to each other; `peer` is b as a sees it. `photos` is a bucket both know.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.domain import codec
-from chalicelib.domain.errors import Refused
+from chalicelib.domain.account import BucketState
+from chalicelib.domain.errors import Refused, Unavailable
+from chalicelib.domain.forms import encode_bucket
 from chalicelib.domain.hashtree import EMPTY
 from chalicelib.domain.manifest import Record, part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import SKEW_MAX_MS, Stamp
 from chalicelib.objects import accounts, tree
+from chalicelib.objects.errors import NoSuchBucket
 from chalicelib.objects.get import current
 from chalicelib.ports.peers import Delivery, Outcome
 from chalicelib.replication import replicated_accounts
@@ -277,11 +282,36 @@ class PeerContract:
         assert "BucketAlreadyOwnedByYou" == answers[2]["refused"]
         assert 1 == len([b for b in accounts.named_buckets(net["a"].site) if b.name == "films"])
 
-    def test_bucket_empty(self, peer, there, photos):
-        """No key and no open upload."""
-        assert peer.bucket_empty(photos.id)
+    def test_an_empty_bucket(self, peer, there, photos):
+        """It is closed there before it is called empty: nothing more is acknowledged into it."""
+        assert peer.bucket_empty(closing(photos), ("a", "b"))
+
+        with pytest.raises(NoSuchBucket):
+            put(there, photos, "k")
+
+    def test_a_bucket_that_is_not_empty(self, net, peer, there, photos):
+        """A key keeps it; opened again by its newer stamp, it goes on, and no late question closes it."""
         put(there, photos, "k")
-        assert not peer.bucket_empty(photos.id)
+
+        assert not peer.bucket_empty(closing(photos), ("a", "b"))
+        opened = encode_bucket(replace(photos.bucket, stamp=Stamp(START_MS + 2, 0, "a")))
+        assert [Outcome.APPLIED] == self.outcomes(peer.apply([Delivery("bucket", opened, ("a",))]))
+        put(there, net.bucket("b"), "k", b"goes on")
+
+        with pytest.raises(Unavailable, match="opened again"):
+            peer.bucket_empty(closing(photos), ("a", "b"))
+        assert b"goes on" == text(there, photos.id, "k")
+
+    def test_only_a_closing_bucket_is_asked_about(self, peer, photos):
+        """Anything else is no question."""
+        with pytest.raises(Refused):
+            peer.bucket_empty(encode_bucket(photos.bucket), ())
+
+
+def closing(bucket):
+    """A bucket as its primary closes it."""
+    stamp = Stamp(START_MS + 1, 0, "a")
+    return encode_bucket(replace(bucket.bucket, state=BucketState.CLOSING, stamp=stamp))
 
 
 def head_of(at, into, key):

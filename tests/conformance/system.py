@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from chalicelib.domain.errors import Corrupt
+from chalicelib.domain.errors import Busy, Corrupt
 from chalicelib.ports.system import Buffers, Hashing, Ids, Locks, Parallel, Vault
 
 SOON = 5.0  # seconds: long enough that only a hang exceeds it
@@ -120,6 +120,16 @@ class BuffersContract:
         buffers.give(60)
 
         assert second.ends()
+
+    def test_a_wait_ends(self, buffers):
+        """Who gets nothing in time is told so, holds nothing and stands in nobody's way."""
+        buffers.take(60)
+        with pytest.raises(Busy):
+            buffers.take(50, 20)
+
+        assert buffers.try_take(40)
+        buffers.give(100)
+        assert buffers.try_take(100)
 
     def test_hold_gives_back(self, buffers):
         """Also when the context ends in an error."""

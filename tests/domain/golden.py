@@ -75,7 +75,6 @@ VALUES = {
             (("farbe", "grün"),),
             "CRC32",
             "COMPOSITE",
-            ((2, "a1"),),
             "e9-1",
         ),
         forms.encode_upload,

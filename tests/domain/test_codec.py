@@ -55,6 +55,19 @@ def test_parts(parts):
     assert parts == codec.decode_parts(codec.encode_parts(parts))
 
 
+@given(st.lists(values.parts(), max_size=4, unique_by=lambda part: part.attempt).map(tuple))
+def test_one_block_of_a_part_list(parts):
+    """Is found where it lies, without decoding the others; what is not there is None."""
+    form = codec.encode_parts(parts)
+
+    for part in parts:
+        found = [codec.find_block(form, part.attempt, n) for n in range(len(part.blocks))]
+        assert list(part.blocks) == found
+        assert codec.find_block(form, part.attempt, len(part.blocks)) is None
+        assert codec.find_block(form, part.attempt, -1) is None
+    assert codec.find_block(form, "another attempt", 0) is None
+
+
 @given(values.uploads)
 def test_upload(upload):
     """So is an upload."""

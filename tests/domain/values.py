@@ -69,7 +69,6 @@ uploads = st.builds(
     metadata=pairs,
     checksum_algorithm=words,
     checksum_kind=words,
-    committed_parts=st.lists(st.tuples(st.integers(1, 10_000), tokens), max_size=3).map(tuple),
     answer_etag=words,
 )
 attempts = st.builds(PartAttempt, parts(), times)

@@ -23,7 +23,7 @@ from tests.site_process import SiteProcess
 
 BLOCK_SIZE = 64 * 1024  # the smallest there is: many blocks of few bytes
 SETTINGS = {"block_size": "64KiB", "log_level": "info"}
-WAIT_S = 30.0
+WAIT_S = 60.0
 NEVER_MS = 0  # of a fullsync interval
 
 

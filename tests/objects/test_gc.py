@@ -3,13 +3,14 @@
 import pytest
 
 from chalicelib.domain.errors import Unavailable
-from chalicelib.domain.manifest import part_refs
+from chalicelib.domain.manifest import BlockId, index_refs, part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.upload import UploadState
-from chalicelib.objects import gc, multipart, uploads
+from chalicelib.objects import gc, multipart, rows, uploads
 from chalicelib.objects.commit import commit
 from chalicelib.objects.copy import copy_object
 from chalicelib.objects.put import PutRequest
+from chalicelib.ports.metadata import Table
 from chalicelib.ports.site import Rules
 from tests.builders import HOUR_MS, KIB, Bytes, bucket, put, remove, site, text
 
@@ -36,7 +37,7 @@ def later(west, ms=DAY_MS):
 
 @pytest.mark.parametrize("supersede", [lambda *at: put(*at, b"small"), remove], ids=["put", "delete"])
 def test_superseded_blocks_go_after_leeway(west, photos, supersede):
-    """Not a ms before 24 hours; then the blocks, and a leeway later the upload's row."""
+    """Not a ms before 24 hours; then the blocks, and two leeways later the upload's row."""
     old = put(west, photos, "k", LARGE)
     supersede(west, photos, "k")
 
@@ -44,6 +45,7 @@ def test_superseded_blocks_go_after_leeway(west, photos, supersede):
     assert [old.upload] == list(west.blocks.uploads())
     report = later(west, 1)
     assert (1, 4, []) == (report.closed, report.blocks, list(west.blocks.uploads()))
+    assert 0 == later(west).collected
     assert UploadState.CLOSING is uploads.load(west, old.upload).state
     assert 1 == later(west).collected
     assert uploads.load(west, old.upload) is None
@@ -64,10 +66,11 @@ def test_a_second_run_does_nothing(west, photos):
     """What was done is done."""
     put(west, photos, "k", LARGE)
     remove(west, photos, "k")
-    later(west)
-    later(west)
+    for _ in range(3):
+        later(west)
 
     assert gc.Report() == later(west)
+    assert [] == west.metadata.scan(Table.UPLOADS, rows.due_pk(0))
 
 
 def test_an_open_upload_is_closed_after_leeway(west, photos):
@@ -228,6 +231,95 @@ def test_index_blocks_of_a_multipart_object_stay(monkeypatch):
     assert b"x" * KIB * 301 == text(west, photos.id, "k")
 
 
+@pytest.fixture
+def indexed(monkeypatch):
+    """A site, its bucket and a multipart object with an index and an attempt nobody named."""
+    monkeypatch.setattr(multipart, "PART_BYTES_MIN", KIB)
+    west = site(rules=Rules(block_size=KIB, inline_max=16))
+    photos = bucket(west)
+    upload = multipart.create(west, photos, PutRequest("k", "ann"))
+    multipart.upload_part(west, upload, 1, Bytes(b"unused"))
+    west.clock.advance(1)
+    sent = [multipart.upload_part(west, upload, n, Bytes(b"x" * KIB)).part for n in range(1, 302)]
+    named = [multipart.NamedPart(part.number, part.etag) for part in sent]
+    request = PutRequest("k", "ann")
+    return west, photos, multipart.complete(west, photos, request, upload.id, named, lambda *_: None)
+
+
+def test_an_unreadable_part_list_keeps_every_attempt(indexed):
+    """Which attempts are named cannot be told: nothing goes, the report says so, a later run does it."""
+    west, photos, record = indexed
+    (ref,) = list(index_refs(record))[:1]
+    form = west.blocks.get(ref)
+    west.blocks.delete(ref.id)
+
+    report = later(west)
+    assert (0, 1) == (report.blocks, len(report.problems))
+    west.blocks.put(ref.id, form)
+    report = later(west)
+
+    assert (1, []) == (report.blocks, report.problems)
+    assert b"x" * KIB * 301 == text(west, photos.id, "k")
+
+
+def test_attempts_of_a_superseded_upload_go_with_it(indexed):
+    """While a sink still needs it nothing of it goes; then everything at once, and no entry stays."""
+    west, photos, _ = indexed
+    put(west, photos, "k", b"newer")
+    west.clock.advance(DAY_MS)
+    assert 0 == gc.run(west, {(photos.id, key_hash("k"))}).blocks
+
+    for _ in range(4):
+        later(west)
+
+    assert [] == list(west.blocks.uploads())
+    assert [] == west.metadata.scan(Table.UPLOADS, rows.due_pk(0))
+
+
+def test_the_row_outlives_every_deletion(west, photos, monkeypatch):
+    """A run that is late deletes blocks while another run ends: the row is there all the time, and its
+    end is put off only once."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    later(west)
+    west.clock.advance(DAY_MS)
+    delete_upload, inner = west.blocks.delete_upload, []
+
+    def slow(upload):
+        if not inner:
+            inner.append(True)
+            gc.run(west, NOBODY)
+        assert UploadState.CLOSING is uploads.load(west, upload).state
+        delete_upload(upload)
+
+    monkeypatch.setattr(west.blocks, "delete_upload", slow)
+    assert 0 == gc.run(west, NOBODY).collected
+
+    assert 1 == len(west.metadata.scan(Table.UPLOADS, rows.due_pk(0)))
+    assert UploadState.CLOSING is uploads.load(west, old.upload).state
+    assert 1 == later(west).collected
+
+
+def test_a_page_read_long_ago_is_not_believed(west, photos, monkeypatch):
+    """A run that read its page before another dealt with the entry deletes nothing by it."""
+    put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    later(west)
+    west.clock.advance(DAY_MS)
+    scan = west.metadata.scan
+
+    def stale(*args, **kwargs):
+        page = scan(*args, **kwargs)
+        monkeypatch.undo()
+        gc.run(west, NOBODY)
+        monkeypatch.setattr(west.blocks, "delete_upload", None)
+        return page
+
+    monkeypatch.setattr(west.metadata, "scan", stale)
+
+    assert gc.Report() == gc.run(west, NOBODY)
+
+
 def test_every_shard_is_looked_at():
     """With 8 shards and more entries than one page, all of them go."""
     west = site(shards=8)
@@ -255,9 +347,26 @@ def test_a_run_killed_anywhere_goes_on(west, photos):
         except Unavailable:
             pass
         west.metadata.problems = []
-    later(west)
-    later(west)
+    for _ in range(3):
+        later(west)
 
     assert [] == gc.orphans(west)
     assert 1 == len(list(west.blocks.uploads()))
+    assert [] == west.metadata.scan(Table.UPLOADS, rows.due_pk(0))
     assert LARGE == text(west, photos.id, "keep")
+
+
+def test_part_attempts_that_broke_off_go_with_complete(west, photos, monkeypatch):
+    """An attempt that filed blocks and died before its row leaves nothing behind after Complete."""
+    monkeypatch.setattr(multipart, "PART_BYTES_MIN", 1)
+    request = PutRequest("k", "ann")
+    upload = multipart.create(west, photos, request)
+    part = multipart.upload_part(west, upload, 1, Bytes(LARGE)).part
+    west.blocks.put(BlockId(upload.id, "broken-off", 0), b"x")
+    named = [multipart.NamedPart(1, part.etag)]
+    multipart.complete(west, photos, request, upload.id, named, lambda *_: None)
+
+    later(west)
+
+    assert {part.attempt} == {block_id.attempt for block_id, _ in west.blocks.list_upload(upload.id)}
+    assert LARGE == text(west, photos.id, "k")

@@ -23,7 +23,7 @@ from chalicelib.objects.put import PutRequest
 from tests.builders import put, remove, site
 
 
-def everywhere_empty(bucket_id):
+def everywhere_empty(closing):
     """Every linked site's copy shows nothing."""
     return True
 
@@ -133,7 +133,7 @@ class TestBuckets:
 
     def test_other_sites_are_asked(self, west):
         """One of them still shows a key: not empty."""
-        decided = LocalNames(west, 1, lambda bucket_id: False)
+        decided = LocalNames(west, 1, lambda closing: False)
         make(decided)
 
         with pytest.raises(BucketNotEmpty):
@@ -145,7 +145,7 @@ class TestBuckets:
     def test_a_site_that_cannot_be_asked(self, west, problem):
         """Whatever the reason: the bucket is open again, and the caller is told."""
 
-        def ask(bucket_id):
+        def ask(closing):
             raise problem
 
         decided = LocalNames(west, 1, ask)
@@ -160,12 +160,12 @@ class TestBuckets:
         """From the moment others are asked, no PUT is acknowledged."""
         seen = []
 
-        def ask(bucket_id):
+        def ask(closing):
             with pytest.raises(NoSuchBucket):
                 accounts.require_bucket(west, "photos")
             with pytest.raises(NoSuchBucket):
                 put(west, photos, "k")
-            seen.append(bucket_id)
+            seen.append(closing.id)
             return True
 
         decided = LocalNames(west, 1, ask)
@@ -179,7 +179,7 @@ class TestBuckets:
     def abandoned(self, west):
         """A bucket whose DeleteBucket died half-way."""
 
-        def die(bucket_id):
+        def die(closing):
             raise KeyboardInterrupt
 
         decided = LocalNames(west, 1, die)

@@ -27,9 +27,10 @@ def serving(door, tls=None):
         disable_nagle_algorithm = True
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status, frame = door.handle("POST", self.path, headers, body)
+            status, frame = door.handle("POST", self.path, headers, length, lambda: body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(frame)))
             self.end_headers()

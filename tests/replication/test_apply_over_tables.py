@@ -47,18 +47,18 @@ class TestOverMemory(PeerContract):
 class TestOverAws(PeerContract):
     """With the very wiring of a link's `tables`."""
 
+    @pytest.fixture(scope="class")
+    def session(self, minio):
+        """One identity for both stores; a session costs more than all that a test does."""
+        return boto3.session.Session(minio.access_key, minio.secret_key, region_name=minio.region)
+
     @pytest.fixture
-    def store(self, minio, dynamodb, monkeypatch):
-        """name → places; both stores under one identity, tables and buckets of this test's own."""
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
+    def store(self, minio, dynamodb, session, monkeypatch):
+        """name → places; tables and buckets of this test's own."""
+        monkeypatch.setattr("chalicelib.bootstrap.tables.aws_session", lambda: session)
         run = secrets.token_hex(6)
-        s3 = boto3.client("s3", **minio.boto3_arguments())
-        tables = boto3.client(
-            "dynamodb",
-            config=client_config(),
-            **dataclasses.replace(minio, endpoint=dynamodb.endpoint).boto3_arguments(),
-        )
+        s3 = session.client("s3", endpoint_url=minio.endpoint)
+        tables = session.client("dynamodb", endpoint_url=dynamodb.endpoint, config=client_config())
         made = {}
         for name in ("a", "b"):
             places = AwsPlaces(
@@ -86,11 +86,11 @@ class TestOverAws(PeerContract):
         return dial
 
     @pytest.fixture
-    def net(self, over, store):
+    def net(self, over, store, session):
         net = Net(over=over)
         for name, places in store.items():
-            blocks = VerifiedBlocks(aws_blocks(places), Blake3Hashing())
-            net.add(name, metadata=aws_metadata(places), blocks=blocks)
+            blocks = VerifiedBlocks(aws_blocks(places, session), Blake3Hashing())
+            net.add(name, metadata=aws_metadata(places, session), blocks=blocks)
         return net.both_ways("a", "b")
 
 

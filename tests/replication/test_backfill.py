@@ -1,7 +1,8 @@
 """Backfilling: a link just enabled is not called caught up before a fullsync has seen every key.
 
-Where commits do not check the links (DynamoDB), a writer may still go by links it read before the link
-was enabled; what it commits then is announced to nobody. Only a run that begins after the last such commit can bring it, and only that run ends the backfill.
+Where commits do not check the links (DynamoDB), a writer may still go by links it read before the link was
+enabled; what it commits then is announced to nobody. Only a run that begins after the last such commit can
+bring it, and only that run ends the backfill.
 """
 
 import pytest

@@ -74,13 +74,14 @@ def request(verb="hello", body=None, **changes):
         "source": "a",
         "target": "b",
         "time_ms": START_MS,
-        "body": body,
+        "body_hash": wire.body_hash(body),
     }
     signed |= {name[5:]: value for name, value in changes.items() if name.startswith("sign_")}
     headers = {
         wire.FROM: signed["source"],
         wire.TO: signed["target"],
         wire.TIME: str(signed["time_ms"]),
+        wire.BODY: signed["body_hash"],
         wire.SIGNATURE: wire.signature(changes.get("secret", SECRET), **signed),
     }
     headers |= changes.get("headers", {})
@@ -92,7 +93,8 @@ def request(verb="hello", body=None, **changes):
 
 def answered(net, *made):
     """(status, error name or "") of b's door."""
-    status, frame = door_of(net["b"]).handle(*made)
+    method, path, headers, body = made
+    status, frame = door_of(net["b"]).handle(method, path, headers, len(body), lambda: body)
     header, _ = wire.unpack(frame)
     return status, header.get("error", "")
 
@@ -115,6 +117,8 @@ def test_a_signed_request_is_answered(net):
         {"method": "GET"},
         {"body_sent": wire.pack({"more": 1})},
         {"body_sent": b""},
+        {"headers": {wire.BODY: wire.body_hash(b"more")}},
+        {"headers": {wire.BODY: ""}},
         {"headers": {wire.TO: "c"}},
         {"headers": {wire.FROM: "b"}},
         {"headers": {wire.TIME: str(START_MS + 1)}},
@@ -126,6 +130,7 @@ def test_a_signed_request_is_answered(net):
         {"without": [wire.FROM]},
         {"without": [wire.TO]},
         {"without": [wire.TIME]},
+        {"without": [wire.BODY]},
     ],
     ids=str,
 )

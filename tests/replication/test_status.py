@@ -221,6 +221,35 @@ class TestGcHold:
         assert [] == list(net["b"].site.blocks.uploads())
         assert [] == gc.orphans(net["b"].site)
 
+    def test_overlapping_runs_and_a_record_that_comes_back(self, net, photos, monkeypatch):
+        """A run that still deletes when another has ended takes nothing that a late record brought."""
+        first = put(net["a"].site, photos, "k", BODY)
+        net.deliver()
+        put(net["b"].site, net.bucket("b"), "k", b"rival")
+        net.clock.advance(DAY_MS)
+        net["b"].collect()
+        copy_object(net["a"].site, first, photos, PutRequest("k", "ann"))
+        net.clock.advance(DAY_MS)
+        blocks = net["b"].site.blocks
+        delete_upload = blocks.delete_upload
+
+        def late(upload):
+            monkeypatch.undo()
+            net["b"].collect()
+            net.deliver()
+            delete_upload(upload)
+
+        monkeypatch.setattr(blocks, "delete_upload", late)
+        net["b"].collect()
+        for _ in range(4):
+            net.clock.advance(DAY_MS)
+            net["b"].collect()
+            net.deliver()
+
+        assert [] == net.owed("a", "b")
+        net.cut.add(("b", "a"))
+        assert BODY == text(net["b"].site, photos.id, "k")
+
     def test_gc_and_a_record_that_comes_back(self, net, photos):
         """While the sink collects an upload, a newer record over that very upload is held, not lost."""
         first = put(net["a"].site, photos, "k", BODY)
@@ -234,8 +263,9 @@ class TestGcHold:
         ((_, item),) = net.owed("a", "b")
         assert "being collected" in item.error
 
-        net.clock.advance(DAY_MS)
-        net["b"].collect()
+        for _ in range(2):
+            net.clock.advance(DAY_MS)
+            net["b"].collect()
         net.deliver()
         assert [] == net.owed("a", "b")
         net.cut.add(("b", "a"))

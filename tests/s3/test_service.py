@@ -1,20 +1,22 @@
 """The S3 service over a site in memory: what a request costs the client in codes, and the one door."""
 
 import dataclasses
+import hashlib
 import typing
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import Conflict, Indeterminate, Missing, NoRoom, Refused, Unavailable
-from chalicelib.objects import accounts
+from chalicelib.adapters.system import ByteBudget
+from chalicelib.domain.errors import Busy, Conflict, Indeterminate, Missing, NoRoom, Refused, Unavailable
+from chalicelib.objects import accounts, bodies
 from chalicelib.objects.names import LocalNames
 from chalicelib.replication.setup import secret_of
 from chalicelib.s3 import errors, operations, service
 from chalicelib.s3.canonical import Credentials, sign
 from chalicelib.s3.request import BytesBody, Headers, Request, parse_query
 from chalicelib.s3.service import S3Service, as_s3_error
-from tests.builders import site
+from tests.builders import KIB, site
 
 
 class Client:
@@ -159,6 +161,7 @@ def test_internal_headers_of_a_client_are_ignored(client):
     ("problem", "status"),
     [
         (Conflict("x"), 409),
+        (Busy("x"), 503),
         (Unavailable("x"), 503),
         (Indeterminate("x"), 503),
         (Missing("x"), 503),
@@ -173,6 +176,35 @@ def test_what_stores_raise_becomes_an_s3_error(problem, status):
 
     assert status == failure.status
     assert "secret detail" not in failure.message
+
+
+def test_a_part_is_copied_in_one_buffer():
+    """With a budget for a single block: a copy never holds one buffer while it waits for another."""
+    client = Client(buffers=ByteBudget(64 * KIB))
+    body = bytes(range(256)) * 1000
+    client.send("PUT", "/photos")
+    client.send("PUT", "/photos/source", body=body)
+    upload_id = client.send("POST", "/photos/k", "uploads").body.split(b"UploadId>")[1][:-2].decode()
+
+    source = [("x-amz-copy-source", "/photos/source"), ("x-amz-copy-source-range", "bytes=1-200000")]
+    answer = client.send("PUT", "/photos/k", f"partNumber=1&uploadId={upload_id}", headers=source)
+
+    assert 200 == answer.status
+    assert hashlib.md5(body[1:200_001]).hexdigest().encode() in answer.body
+
+
+def test_without_a_buffer_clients_are_told_to_slow_down(monkeypatch):
+    """503 SlowDown, which every SDK tries again after a pause, for large bodies; small ones need none."""
+    monkeypatch.setattr(bodies, "BUFFER_WAIT_MS", 20)
+    client = Client(buffers=ByteBudget(64 * KIB))
+    client.send("PUT", "/photos")
+    client.send("PUT", "/photos/large", body=b"x" * 5000)
+
+    with client.site.buffers.hold(64 * KIB):
+        for method, body in (("PUT", b"y" * 5000), ("GET", b"")):
+            answer = client.send(method, "/photos/large", body=body)
+            assert (503, True) == (answer.status, b"<Code>SlowDown</Code>" in answer.body)
+        assert 200 == client.send("PUT", "/photos/small", body=b"y" * 100).status
 
 
 def test_an_unforeseen_failure_is_logged_and_answered(client, monkeypatch):

@@ -245,7 +245,7 @@ class Final:
 
     def _collect(self) -> None:
         leeway_ms = self._swarm.rules.leeway_ms
-        for _ in range(4):  # superseded or stale; then closing; and once more for what those left
+        for _ in range(5):  # superseded or stale; closing; closed; and once more for what those left
             self._world.pause(int(leeway_ms * 1.2) + 2 * self._swarm.step_ms)
             for site in self._sites:
                 node = self._node(site.name)

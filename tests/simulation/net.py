@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Indeterminate, StoreError, Unavailable
-from chalicelib.domain.hashtree import Node
-from chalicelib.domain.manifest import BlockId, BlockRef
-from chalicelib.ports.peers import Answer, Delivery, Hello
+from chalicelib.ports.peers import Answer, Delivery
+from chalicelib.replication.door import VERBS
 from chalicelib.replication.policy import replicates
 from tests.simulation.world import Died, World
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 400  # short, so that an operation under faults ends well before leeway does
 LATE_MS = 1500
-_WRITES = frozenset({"apply", "put_block", "decide"})
+_WRITES = frozenset({"apply", "put_block", "decide", "bucket_empty"})
 
 
 class Net:
@@ -118,16 +117,19 @@ class WirePeer:
             raise problem
         raise AssertionError("".join(traceback.format_exception(problem)))
 
-    def hello(self) -> Hello:
-        """Who is there."""
-        return self._call("hello")
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        """Any verb of the port."""
+        if verb not in VERBS:
+            raise AttributeError(verb)
+        return lambda *args: self._call(verb, *args)
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         """Hand over records."""
         for delivery in deliveries:
             if delivery.kind == "object":
                 self._check(delivery)
-        return self._call("apply", list(deliveries))
+        answers: list[Answer] = self._call("apply", list(deliveries))
+        return answers
 
     def _check(self, delivery: Delivery) -> None:
         world = self._net.world
@@ -139,42 +141,3 @@ class WirePeer:
             return
         if record.stamp.site == self._other:
             world.fail("no loop", f"{self._me} sends {record.key} {record.stamp} back to {self._other}")
-
-    def wanted(self, bucket_id: str, key_hash: str) -> list[BlockId]:
-        """Blocks it lacks."""
-        return self._call("wanted", bucket_id, key_hash)
-
-    def put_block(self, ref: BlockRef, body: bytes) -> None:
-        """Hand over a block."""
-        self._call("put_block", ref, bytes(body))
-
-    def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
-        """Ask for a block."""
-        return self._call("get_block", ref, asked)
-
-    def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
-        """Tree nodes."""
-        return self._call("tree", bucket_id, list(prefixes))
-
-    def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
-        """Tree entries."""
-        return self._call("entries", bucket_id, prefix)
-
-    def incomplete(self, after: str, limit: int) -> list[tuple[str, str]]:
-        """Records without blocks."""
-        return self._call("incomplete", after, limit)
-
-    def accounts(self) -> dict[str, str]:
-        """Stamps of users and buckets."""
-        return self._call("accounts")
-
-    def decide(self, verb: str, arguments: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
-        """Ask for a decision."""
-        return self._call("decide", verb, dict(arguments), idempotency_key)
-
-    def bucket_empty(self, bucket_id: str) -> bool:
-        """Whether a bucket shows nothing there."""
-        return self._call("bucket_empty", bucket_id)
-
-
-Dial = Callable[[Any], WirePeer]

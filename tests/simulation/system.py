@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from chalicelib.domain.errors import Busy
+from chalicelib.ports.system import BUFFER_WAIT_MS
+from chalicelib.domain.errors import Busy
+from chalicelib.ports.system import BUFFER_WAIT_MS
 from tests.simulation.world import Process, Task, World
 
 EPOCH_MS = 1_790_000_000_000  # some day in 2026
@@ -82,14 +86,19 @@ class SimBuffers:
         finally:
             self.give(nbytes)
 
-    def take(self, nbytes: int) -> None:
-        """Wait for our turn and for room."""
+    def take(self, nbytes: int, wait_ms: int = BUFFER_WAIT_MS) -> None:
+        """Wait for our turn and for room; Busy after `wait_ms`."""
         if self.try_take(nbytes):
             return
         waiting = (nbytes, self._world.current)
         self._queue.append(waiting)
+        until = self._world.now + wait_ms
         while waiting in self._queue:
-            self._world.rest(None)
+            if self._world.now >= until:
+                self._queue.remove(waiting)
+                self._admit()
+                raise Busy("no buffer became free")
+            self._world.rest(until - self._world.now)
 
     def try_take(self, nbytes: int) -> bool:
         """Take, if nobody waits and there is room."""
@@ -105,6 +114,9 @@ class SimBuffers:
         if nbytes > self.taken:
             self._world.fail("budget", "more was given back than was taken")
         self.taken -= nbytes
+        self._admit()
+
+    def _admit(self) -> None:
         while self._queue and self._fits(self._queue[0][0]):
             size, task = self._queue.popleft()
             self.taken += size

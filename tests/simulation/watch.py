@@ -3,6 +3,7 @@
     merge, no resurrection   a head only ever moves to a greater stamp
     announced                a new head comes with an outbox item for every enabled link whose sink lacks
                              it; an item goes only when the sink holds what it named, blocks and all
+    durable                  a bucket is deleted only when no site shows an object in it
     stays home               no row of a bucket at a site that may not hold it
 It keeps the heads, the history of every key and what is owed, so that the other checkers can look
 without reading a store.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain import codec
 from chalicelib.domain import stamp as stamps
-from chalicelib.domain.account import Bucket
+from chalicelib.domain.account import Bucket, BucketState
 from chalicelib.domain.forms import decode_bucket
 from chalicelib.domain.manifest import BlockId, Record, index_refs, part_refs
 from chalicelib.domain.names import key_hash
@@ -73,7 +74,7 @@ class Watch:
             elif table is Table.OUTBOX:
                 touched.append(self._outbox(write))
             elif table is Table.BUCKETS and isinstance(write, Put) and write.row.pk == "id":
-                self.buckets[write.row.sk.decode()] = decode_bucket(write.value)
+                self._bucket(decode_bucket(write.value))
             elif table is Table.INCOMPLETE:
                 self._incompleteness(write)
         for record in heads:
@@ -82,6 +83,15 @@ class Watch:
             if item in self.owed[sink] and not self.owed[sink][item]:
                 del self.owed[sink][item]
                 self._settled(sink, item)
+
+    def _bucket(self, bucket: Bucket) -> None:
+        self.buckets[bucket.id] = bucket
+        if bucket.state is not BucketState.DELETED or bucket.stamp.site != self._name:
+            return
+        for site in self._ledger.sites.values():
+            kept = [r for (b, _), r in site.watch.heads.items() if b == bucket.id and r.live]
+            if kept:
+                self._world.fail("durable", f"{bucket.name} deleted while {site.name} holds {kept[0].key}")
 
     def _outbox(self, write: Write) -> tuple[str, Item]:
         sink, item = _item(write.row.pk, write.row.sk)
