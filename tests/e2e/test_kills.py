@@ -27,6 +27,8 @@ from tests.e2e.load import WHAT, Load
 from tests.hosts.running import ROOT
 from tests.site_process import SiteProcess
 
+pytestmark = pytest.mark.timeout(300)  # many processes, and others beside them
+
 BUCKET = "ledger"
 SETTINGS = {"leeway": "2s", "workers": 2}  # GC runs at every start: it collects under the load as well
 START_S_MAX = 2.0

@@ -29,6 +29,8 @@ from tests.e2e.linked import (
     wait_until,
 )
 
+pytestmark = pytest.mark.timeout(300)  # many processes, and others beside them
+
 BUCKET = "riak-test-bucket"
 NOT_HERE = "ServiceUnavailable"
 

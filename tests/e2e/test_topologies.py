@@ -26,6 +26,8 @@ from tests.e2e.linked import (
 )
 from tests.site_process import SiteProcess
 
+pytestmark = pytest.mark.timeout(300)  # many processes, and others beside them
+
 BUCKET = "shared"
 KEYS = 16
 WRITES = 60  # of each of four writers

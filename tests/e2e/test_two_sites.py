@@ -28,6 +28,8 @@ PART = 5 * 1024 * 1024
 BLOCKS = 24  # of the object that is read before its blocks have arrived
 MANY = 16
 
+pytestmark = pytest.mark.timeout(300)  # many processes, and others beside them
+
 CELLS = [
     pytest.param("directory", False, id="directory-http"),
     pytest.param("aws", False, id="minio-dynamodb-http"),
