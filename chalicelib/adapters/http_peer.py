@@ -240,7 +240,7 @@ class HttpPeer:
         return self._ask(
             "decide",
             {"verb": verb, "arguments": arguments, "key": idempotency_key},
-            lambda header, blobs: {**header, "form": blobs[0]},
+            _decided,
         )
 
     def bucket_empty(self, form: bytes, asked: tuple[str, ...]) -> bool:
@@ -248,6 +248,10 @@ class HttpPeer:
         return self._ask(
             "bucket_empty", {"asked": list(asked)}, lambda header, _: bool(header["empty"]), form
         )
+
+
+def _decided(header: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
+    return {**header, "kind": "" if "refused" in header else header["kind"], "form": blobs[0]}
 
 
 def _lost(verb: str, message: str) -> StoreError:

@@ -30,6 +30,7 @@ from chalicelib.domain.manifest import (
     index_attempt,
     index_refs,
 )
+from chalicelib.ports.blocks import Buffer
 from chalicelib.ports.site import Site
 from chalicelib.ports.system import BUFFER_WAIT_MS, BUFFER_WAIT_UNDER_WAY_MS, Task
 
@@ -46,23 +47,30 @@ class Body(Protocol):
         """Some bytes; raises what is wrong with the body."""
 
 
-def read_up_to(body: Body, size: int, first: bytes = b"") -> bytes:
-    """`size` bytes of which `first` is in hand already, fewer only at the end of the body."""
-    pieces, missing = [first] if first else [], size - len(first)
-    while missing:
-        piece = body.read(missing)
-        if not piece:
-            break
-        pieces.append(piece)
-        missing -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+def read_up_to(body: Body, size: int, first: bytes = b"") -> bytes | bytearray:
+    """`size` bytes of which `first` is in hand already, fewer only at the end of the body.
+
+    What comes in pieces is gathered in one buffer: joining them would need the memory twice.
+    """
+    first = first or body.read(size)
+    piece = body.read(size - len(first)) if first and len(first) < size else b""
+    if not piece:
+        return first
+    gathered, at = bytearray(size), len(first)
+    gathered[:at] = first
+    while piece:
+        gathered[at : at + len(piece)] = piece
+        at += len(piece)
+        piece = body.read(size - at) if at < size else b""
+    del gathered[at:]
+    return gathered
 
 
-def _described(site: Site, body: bytes) -> Block:
+def _described(site: Site, body: Buffer) -> Block:
     return Block(len(body), site.hashing.hash(body), site.hashing.check(body))
 
 
-def _file(site: Site, block_id: BlockId, body: bytes) -> Block:
+def _file(site: Site, block_id: BlockId, body: Buffer) -> Block:
     block = _described(site, body)
     site.blocks.put(block_id, body)
     return block
@@ -106,9 +114,11 @@ def write_blocks(
                 break
             flying.append(_start_filing(site, BlockId(upload, attempt, number), piece, size))
             number += 1
+            last = len(piece) < size
+            del piece  # its buffer is given back by whoever files it: no longer ours to hold
             if len(flying) >= site.rules.blocks_in_flight:
                 blocks.append(flying.popleft().result())
-            if len(piece) < size:
+            if last:
                 break
         while flying:
             blocks.append(flying.popleft().result())
@@ -117,7 +127,7 @@ def write_blocks(
     return tuple(blocks)
 
 
-def _start_filing(site: Site, block_id: BlockId, piece: bytes, held: int) -> Task[Block]:
+def _start_filing(site: Site, block_id: BlockId, piece: Buffer, held: int) -> Task[Block]:
     def work() -> Block:
         try:
             return _file(site, block_id, piece)

@@ -1,12 +1,13 @@
 """COPY: a new record from an old one, moving no byte through the caller where the store can link.
 
-    onto itself     a new record over the same upload: only what is said about the object changes
+    onto itself     a new record over the same upload: only what is said about the object changes; blocks
+                    still on their way here are fetched first, for what a site stamps it holds
     small           the inline body is in the record already
     otherwise       a new upload whose blocks are links to the old ones (a hard link, CopyObject);
                     a block that is not here yet is fetched from another site and filed
 
 The source's ETag and checksum stay: the bytes are the same.
-Errors  PreconditionFailed, Missing, NoSuchBucket
+Errors  PreconditionFailed, Missing, NoSuchBucket; Unavailable while blocks are on their way
 Source  AWS CopyObject; DESIGN §5 "Copy".
 """
 
@@ -16,16 +17,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from chalicelib.domain.errors import Conflict
+from chalicelib.domain.errors import Conflict, Unavailable
 from chalicelib.domain.forms import encode_upload
-from chalicelib.domain.manifest import BlockId, BlockRef, Part, Record, part_refs
+from chalicelib.domain.manifest import BlockId, BlockRef, Part, Record, index_refs, part_refs
+from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import bodies, rows, uploads
 from chalicelib.objects.commit import OpenBucket, commit
 from chalicelib.objects.errors import NoSuchKey
 from chalicelib.objects.put import PutRequest, check_conditions
-from chalicelib.ports.metadata import Check
+from chalicelib.ports.metadata import Check, Delete, Write
 from chalicelib.ports.site import Site
 
 LINKS_AT_ONCE = 32  # CopyObject is slow and cheap to wait for
@@ -68,13 +70,34 @@ def _over_itself(site: Site, source: Record, bucket: OpenBucket, request: PutReq
             raise Conflict("the object changed while it was copied onto itself; try again")
         return inner(head, stamp)
 
-    extra = []
+    extra: list[Write] = []
     if source.upload:
         upload = uploads.load(site, source.upload)
         if upload is None or upload.state is not UploadState.COMMITTED:
             raise NoSuchKey(source.key)
         extra.append(Check(rows.upload(upload.id), encode_upload(upload)))
+        extra += _completed(site, source)
     return commit(site, bucket, request.key, build, *extra)
+
+
+def _completed(site: Site, source: Record) -> list[Write]:
+    """Have every block of an object here; what to commit with that. Otherwise the new record would rest
+    on blocks that its sender may collect, once it hears that this site has something newer."""
+    incomplete = rows.incomplete(source.bucket_id, key_hash(source.key), site.metadata.shards)
+    if site.metadata.get([incomplete])[0] is None:
+        return []
+    refs = [*index_refs(source), *part_refs(source, bodies.parts_of(site, source))]
+    for ref in _missing(site, source, refs):
+        with site.buffers.hold(ref.block.size):
+            bodies.fetch(site, ref)  # which keeps it
+    if _missing(site, source, refs):
+        raise Unavailable("the object is still on its way to this site; try again")
+    return [Delete(incomplete)]
+
+
+def _missing(site: Site, source: Record, refs: list[BlockRef]) -> list[BlockRef]:
+    here = dict(site.blocks.list_upload(source.upload))
+    return [ref for ref in refs if here.get(ref.id) != ref.block.size]
 
 
 def _linked(site: Site, source: Record, bucket: OpenBucket, request: PutRequest) -> Record:

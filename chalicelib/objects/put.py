@@ -71,7 +71,7 @@ def check_if_match(if_match: str, key: str, live: Record | None) -> None:
 
 def put_object(site: Site, bucket: OpenBucket, request: PutRequest, body: CheckedBody) -> Record:
     """Store the body under the key."""
-    first = bodies.read_up_to(body, site.rules.inline_max + 1)
+    first = bytes(bodies.read_up_to(body, site.rules.inline_max + 1))
     if len(first) <= site.rules.inline_max:
         etag, checksum = body.finish()
         return commit(site, bucket, request.key, _build(site, bucket, request, etag, checksum, first))

@@ -122,43 +122,38 @@ class Realtime:
         settled: list[Owing] = []
         for owing in due:
             try:
-                form, later = self._form(owing)
+                form = self._form(owing)
             except StoreError as problem:
                 self._outbox.retry(owing, RECORD, _told(problem))
                 continue
-            if later and owing.item.blocks:
-                self._outbox.advance(owing)  # what replaced it may name the same blocks: see `_form`
-                continue
-            if form is None or later:
+            if form is None:
                 settled.append(owing)
                 continue
             has = tuple(sorted({*owing.item.has, self._site.id}))
             ready.append((owing, Delivery(owing.item.kind, form, has)))
         return ready, settled
 
-    def _form(self, owing: Owing) -> tuple[bytes | None, bool]:
-        """What this site has now of what is owed, None if that owes nothing any more, and whether it is a
-        later record that came from another site. The sink, or whoever sent it, has that record; but where
-        it is the sink's own copy onto itself, nobody else owes the sink the blocks that we promised."""
+    def _form(self, owing: Owing) -> bytes | None:
+        """What this site has now of what is owed, None if nothing is any more."""
         item = owing.item
         if item.kind != "object":
-            form = replicated_accounts.form_for(self._site, item.kind, item.name, self._link)
-            return form, False
+            return replicated_accounts.form_for(self._site, item.kind, item.name, self._link)
         form = self._site.metadata.get([rows.head(item.bucket_id, item.name)])[0]
         if form is None:
-            return None, False
+            return None
         record = codec.decode_record(form)
-        later = record.stamp > stamp.parse(item.stamp)
-        if later and record.stamp.site == self._site.id:
-            return None, False  # written here: it has an item of its own
+        if record.stamp > stamp.parse(item.stamp):
+            # A later item, or the sink itself, has what replaced it: bytes too, for a site holds every
+            # block of what it stamps (objects.copy).
+            return None
         bucket = accounts.find_bucket(self._site, record.bucket_id)
         if bucket is None:  # it came over another link before its bucket: who may hold it is not known
             raise Unavailable("its bucket has not arrived at this site yet")
         if not replicates(bucket, self._link.site):
-            return None, False
-        if self._site.rules.documents and item.tries and not later:
+            return None
+        if self._site.rules.documents and item.tries:
             documents.publish(self._site, record, form)
-        return form, later
+        return form
 
     # ----------------------------------------------------------------- blocks
 
@@ -182,7 +177,7 @@ class Realtime:
         return progress
 
     def _copy(self, owing: Owing) -> int:
-        form, _ = self._form(owing)
+        form = self._form(owing)
         if form is None:
             return 0
         return copy_blocks(self._site, self._peer, codec.decode_record(form), self._link.site, self._counters)

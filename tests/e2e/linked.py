@@ -24,7 +24,7 @@ from tests.site_process import SiteProcess
 BLOCK_SIZE = 64 * 1024  # the smallest there is: many blocks of few bytes
 SETTINGS = {"block_size": "64KiB", "log_level": "info"}
 WAIT_S = 60.0
-NEVER_MS = 0  # of a fullsync interval
+STATUS_EVERY_S = 0.3  # a status reads the whole outbox: asking all the time would be a load of its own
 
 
 class Line:
@@ -108,7 +108,9 @@ def link_of(site: SiteProcess, other: SiteProcess) -> dict[str, Any]:
     return next(link for link in site.admin("GET", "status")["links"] if link["site"] == other.name)
 
 
-def wait_until(true: Callable[[], Any], what: str = "", seconds: float = WAIT_S) -> Any:
+def wait_until(
+    true: Callable[[], Any], what: str = "", seconds: float = WAIT_S, every_s: float = 0.05
+) -> Any:
     """Poll until `true` is; S3 and HTTP errors count as not yet."""
     deadline = time.monotonic() + seconds
     last: object = None
@@ -120,7 +122,7 @@ def wait_until(true: Callable[[], Any], what: str = "", seconds: float = WAIT_S)
         except (ClientError, BotoCoreError, OSError) as problem:
             last = problem
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or true} (last: {last!r})"
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def wait_caught_up(source: SiteProcess, sink: SiteProcess, seconds: float = WAIT_S) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def wait_caught_up(source: SiteProcess, sink: SiteProcess, seconds: float = WAIT
         return link["caught_up"]
 
     try:
-        wait_until(caught_up, f"{source.name} caught up with {sink.name}", seconds)
+        wait_until(caught_up, f"{source.name} caught up with {sink.name}", seconds, STATUS_EVERY_S)
     except AssertionError as late:
         late.add_note(str({name: link.get(name) for name in names}))
         raise

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from chalicelib.domain.errors import Indeterminate, Unavailable
+from chalicelib.domain.errors import Unavailable
 from chalicelib.domain.manifest import index_refs
 from chalicelib.domain.upload import UploadState
-from chalicelib.objects import gc, get, multipart, rows, uploads
+from chalicelib.objects import get, multipart, uploads
 from chalicelib.objects.errors import (
     EntityTooSmall,
     InvalidPart,
@@ -16,10 +16,9 @@ from chalicelib.objects.errors import (
     PreconditionFailed,
 )
 from chalicelib.objects.multipart import NamedPart
-from chalicelib.objects.put import PutRequest
-from chalicelib.ports.metadata import Delete
 from chalicelib.ports.site import Rules
 from tests.builders import KIB, Bytes, bucket, keys, put, site, text
+from tests.objects.parts import complete, create, send
 
 PART = 10 * KIB  # with PART_BYTES_MIN lowered to it
 
@@ -37,23 +36,6 @@ def west():
 @pytest.fixture
 def photos(west):
     return bucket(west)
-
-
-def create(west, photos, key="k", **fields):
-    return multipart.create(west, photos, PutRequest(key, "ann", **fields))
-
-
-def send(west, upload, number, body):
-    """One attempt at a part, each a second later than the one before."""
-    west.clock.advance(1000)
-    attempt = multipart.upload_part(west, upload, number, Bytes(body))
-    return NamedPart(number, attempt.part.etag)
-
-
-def complete(west, photos, upload, named, **fields):
-    return multipart.complete(
-        west, photos, PutRequest(upload.key, "ann", **fields), upload.id, named, lambda upload, parts: None
-    )
 
 
 def test_parts_become_one_object(west, photos):
@@ -230,80 +212,6 @@ def test_a_failed_complete_can_be_tried_again(west, photos):
     assert b"x" * PART == text(west, photos.id, "k")
 
 
-def test_a_part_whose_answer_was_lost_is_read_back(west, photos):
-    """Its row stands: the part is there, and Complete gives its bytes."""
-    upload = create(west, photos)
-
-    west.metadata.problems = [("after", Indeterminate("answer lost"))]
-    part = send(west, upload, 1, b"x" * PART)
-    complete(west, photos, upload, [part])
-
-    assert b"x" * PART == text(west, photos.id, "k")
-
-
-@pytest.mark.parametrize("stands", [True, False], ids=["it stands", "it does not"])
-def test_a_part_of_which_nobody_knows_keeps_its_blocks(west, photos, monkeypatch, stands):
-    """Its row cannot be read back, or is not there yet: a Complete that finds it gives its bytes."""
-    upload = create(west, photos)
-    first = send(west, upload, 1, b"x" * PART)
-    read_back = [Unavailable("down"), Indeterminate("lost")] if stands else []
-
-    def get(rows):
-        if rows[0].sk.startswith(b"p/") and read_back:
-            raise read_back.pop()
-        return type(west.metadata).get(west.metadata, rows)
-
-    monkeypatch.setattr(west.metadata, "get", get)
-    lost = Indeterminate("answer lost")
-    west.metadata.problems = [("after", lost) if stands else lost]
-    with pytest.raises(Indeterminate):
-        send(west, upload, 1, b"x" * PART)
-
-    assert 6 == len(list(west.blocks.list_upload(upload.id)))
-    complete(west, photos, upload, [first])
-    west.clock.advance(west.rules.leeway_ms)
-    gc.run(west, frozenset())
-
-    assert 3 == len(list(west.blocks.list_upload(upload.id)))
-    assert b"x" * PART == text(west, photos.id, "k")
-
-
-def test_a_part_that_was_refused_leaves_nothing(west, photos):
-    """A determinate failure deletes the attempt's blocks at once."""
-    upload = create(west, photos)
-
-    west.metadata.problems = [Unavailable("down")]
-    with pytest.raises(Unavailable):
-        send(west, upload, 1, b"x" * PART)
-
-    assert [] == list(west.blocks.uploads())
-
-
-def test_ten_thousand_parts(west, photos, monkeypatch):
-    """S3's most: Complete, a repeated Complete, GC and every byte."""
-    monkeypatch.setattr(multipart, "PART_BYTES_MIN", 1)
-    upload = create(west, photos)
-    named = [send(west, upload, n, n.to_bytes(2)) for n in range(1, 10_001)]
-    send(west, upload, 1, b"a later attempt that is not named")
-    west.metadata.transact([Delete(row) for row in newest_attempt(west, upload, 1)])
-
-    record = complete(west, photos, upload, named)
-    assert record == complete(west, photos, upload, named)
-    west.clock.advance(west.rules.leeway_ms)
-    report = gc.run(west, frozenset())
-
-    assert (1, []) == (report.blocks, report.problems)
-    assert [] == multipart.attempts(west, upload.id)
-    assert b"".join(n.to_bytes(2) for n in range(1, 10_001)) == text(west, photos.id, "k")
-
-
-def newest_attempt(west, upload, number):
-    """The row of the attempt that was sent last."""
-    sent = [one for one in multipart.attempts(west, upload.id) if one.part.number == number]
-    last = max(sent, key=lambda one: one.modified_ms)
-    return [rows.attempt(upload.id, number, last.part.attempt)]
-
-
 def test_two_part_lists_never_share_an_index_block(west, photos):
     """A Complete that failed and one that names other parts write different index blocks: what the
     first wrote can still be on its way when the second has committed."""
@@ -359,52 +267,6 @@ def test_list_parts(west, photos):
     shown = [(one.part.number, one.part.size) for one in multipart.latest_parts(west, upload.id)]
 
     assert [(1, 2), (3, 1), (10000, 1)] == shown
-
-
-def walk(west, photos, size, **asked):
-    """Every entry of every page of open uploads, as S3's markers lead on."""
-    shown, after = [], ("", "")
-    for _ in range(20):
-        page = multipart.list_uploads(
-            west,
-            photos.id,
-            **{"prefix": "", "delimiter": "", **asked},
-            after=after,
-            max_uploads=size,
-        )
-        entries = sorted([(u.key, u.id) for u in page.uploads] + [(p, "") for p in page.prefixes])
-        shown += entries
-        if not page.truncated:
-            return shown
-        after = entries[-1]
-    raise AssertionError(f"pages never end: {shown}")
-
-
-@pytest.mark.parametrize("size", [1, 2, 10])
-def test_list_uploads(west, photos, size):
-    """Open uploads in order of key, then of opening, whatever the page size; closed ones are gone."""
-    opened = []
-    for key in ("b", "a/1", "a/2", "a/1", "c"):
-        west.clock.advance(1)
-        opened.append(create(west, photos, key))
-    multipart.abort(west, photos, "b", opened[0].id)
-    complete(west, photos, opened[4], [send(west, opened[4], 1, b"x")])
-
-    everything = [(u.key, u.id) for u in (opened[1], opened[3], opened[2])]
-    assert everything == walk(west, photos, size)
-    assert everything == walk(west, photos, size, prefix="a/")
-    assert [] == walk(west, photos, size, prefix="b")
-
-
-@pytest.mark.parametrize("size", [1, 2, 10])
-def test_list_uploads_rolls_up(west, photos, size):
-    """A common prefix is shown once, also when a page ended with it."""
-    for key in ("a/1", "a/2", "b", "c/1"):
-        create(west, photos, key)
-
-    shown = [key for key, _ in walk(west, photos, size, delimiter="/")]
-
-    assert ["a/", "b", "c/"] == shown
 
 
 def test_the_record_shows_where_a_part_lies(west, photos):

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation [first] [last]`: run seeds, print what failed and the table of what was tried."""
+"""`python -m tests.simulation [first] [last]`: run seeds, print what failed and what was tried."""
 
 from __future__ import annotations
 

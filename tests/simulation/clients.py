@@ -300,9 +300,7 @@ class Client:
         self.ask(op, lambda life: read(self.world, self.oracle, self.site, life, op, bucket, whole))
 
 
-def read(
-    world: World, oracle: Oracle, site: SimSite, life: Life, op: Op, bucket: str, whole: bool
-) -> None:
+def read(world: World, oracle: Oracle, site: SimSite, life: Life, op: Op, bucket: str, whole: bool) -> None:
     """GET as a handler does it, judged by the oracle as the client sees it."""
     inner = life.node.site
     try:

@@ -1,20 +1,20 @@
 """The final phase: faults have stopped, links are healed; what the laws promise then must hold.
 
-    convergence  after as many rounds of fullsync as the longest path, sinks hold nothing older than their
-                 sources, sites that hear of each other are equal; one more round applies nothing and,
-                 where sites are equal, compares only roots
-    true bytes   every site serves every visible key, whole
-    gc           after leeway, a site's blocks are exactly those its records name; no row is left over
+convergence  after as many rounds of fullsync as the longest path, sinks hold nothing older than their
+             sources, sites that hear of each other are equal; one more round applies nothing and,
+             where sites are equal, compares only roots
+true bytes   every site serves every visible key, whole
+gc           after leeway, a site's blocks are exactly those its records name; no row is left over
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chalicelib.domain import hashtree
 from chalicelib.domain.account import BucketState
-from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import SKEW_MAX_MS
 from chalicelib.objects import accounts, gc, rows, tree
 from chalicelib.objects import list as listing
@@ -102,7 +102,7 @@ class Final:
             for source, sink in self._topology.links:
                 node = self._node(source)
                 link = node.links.read().get(sink)
-                self._do(self._ledger.sites[source], "realtime", lambda: node.serve_all(link))
+                self._do(self._ledger.sites[source], "realtime", partial(node.serve_all, link))
             self._world.pause(5000)
             if self._world.now > until:
                 owed = {(s.name, k): v for s in self._sites for k, v in s.watch.owed.items() if v}
@@ -125,7 +125,9 @@ class Final:
         while node.runs.read(sink).state is State.RUNNING:  # begun under chaos: let it end
             self._drive(node, site, sink)
             if self._world.now - began > DRAIN_MS + 4 * self._swarm.step_ms:
-                self._world.fail("progress", f"a fullsync {source} → {sink} does not end: {node.runs.read(sink)}")
+                self._world.fail(
+                    "progress", f"a fullsync {source} → {sink} does not end: {node.runs.read(sink)}"
+                )
         self._do(site, "fullsync", lambda: node.start_fullsync(sink))
         while (run := node.runs.read(sink)).state is State.RUNNING:
             self._drive(node, site, sink)

@@ -11,12 +11,13 @@ Checks as it carries (laws stays home and no loop), for here is where they would
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Indeterminate, StoreError, Unavailable
-from chalicelib.ports.peers import Answer, Delivery
+from chalicelib.ports.peers import Answer, Delivery, Outcome
 from chalicelib.replication.door import VERBS
 from chalicelib.replication.policy import replicates
 from tests.simulation.world import Died, World
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 400  # short, so that an operation under faults ends well before leeway does
 LATE_MS = 1500
+TOLD_MAX = 12  # how often realtime tells a sink of one record that it knows: two pumps, and answers lost
+_DONE = (Outcome.HAVE, Outcome.APPLIED, Outcome.BLOCKS)
 _WRITES = frozenset({"apply", "put_block", "decide", "bucket_empty"})
 
 
@@ -39,7 +42,7 @@ class Net:
         self.latency_ms = latency_ms
         self.blocked: set[tuple[str, str]] = set()
         self.sites: dict[str, SimSite] = {}
-        self.messages = 0
+        self.told: Counter[tuple[str, str, bytes]] = Counter()
 
     def travel(self) -> None:
         """One way over the link."""
@@ -56,7 +59,6 @@ class WirePeer:
 
     def _call(self, verb: str, *args: Any) -> Any:
         net, world = self._net, self._net.world
-        net.messages += 1
         world.log("call", verb, self._other)
         net.travel()
         fault = net.faults.link()
@@ -129,7 +131,17 @@ class WirePeer:
             if delivery.kind == "object":
                 self._check(delivery)
         answers: list[Answer] = self._call("apply", list(deliveries))
+        for delivery, answer in zip(deliveries, answers, strict=True):
+            if self._net.world.current.role == "realtime" and answer.outcome in _DONE:
+                self._count(delivery)
         return answers
+
+    def _count(self, delivery: Delivery) -> None:
+        """A sink that said it has a record is told of it again only when that answer was lost."""
+        told = (self._me, self._other, delivery.form)
+        self._net.told[told] += 1
+        if self._net.told[told] > TOLD_MAX:
+            self._net.world.fail("no loop", f"{self._me} told {self._other} {TOLD_MAX} times of one record")
 
     def _check(self, delivery: Delivery) -> None:
         world = self._net.world

@@ -170,7 +170,9 @@ class Run:
         buckets = {name: [shared] * 3 for name in self.ledger.sites}
         for home in self.swarm.topology.sites:
             wanted = {"name": f"home-{home}", "owner": "alice", "sites": [home], "home": home}
-            task = primary.life.call("create bucket", lambda wanted=wanted: names.decide("create_bucket", wanted))
+            task = primary.life.call(
+                "create bucket", lambda wanted=wanted: names.decide("create_bucket", wanted)
+            )
             buckets[home].append(task.result().id)
         while not all(
             bucket_id in site.watch.buckets

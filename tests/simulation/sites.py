@@ -29,7 +29,7 @@ from chalicelib.replication import node as nodes
 from chalicelib.replication.links import Link, LinkBook, SiteRecord, found_site
 from chalicelib.replication.outbox import RECORD, STAGES, OutboxAnnouncer
 from tests.simulation.atlas import Atlas
-from tests.simulation.faults import FaultyBlocks, FaultyMetadata, Faults
+from tests.simulation.faults import Faults, FaultyBlocks, FaultyMetadata
 from tests.simulation.net import Net, WirePeer
 from tests.simulation.swarm import Swarm
 from tests.simulation.system import SimBuffers, SimClock, SimCounters, SimIds, SimLog, SimParallel
@@ -129,7 +129,9 @@ class Life:
         self.net = net
         self.faults = faults
         self.process = Process(f"{site.name}{site.lives}")
-        self.wakes = {(sink, lane): Event(self.world) for sink in site.ledger.sinks[site.name] for lane in STAGES}
+        self.wakes = {
+            (sink, lane): Event(self.world) for sink in site.ledger.sinks[site.name] for lane in STAGES
+        }
         rows = FaultyMetadata(site.rows, self)
         blocks = FaultyBlocks(site.blocks, self)
         self.node = _node(site, rows, blocks, self.process, self, self.wake)

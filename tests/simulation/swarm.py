@@ -31,9 +31,7 @@ TOPOLOGIES = (
     Topology("chain", ("a", "b", "c"), (("a", "b"), ("b", "c")), 2, False),
     Topology("chain, both ways", ("a", "b", "c"), (("a", "b"), ("b", "a"), ("b", "c"), ("c", "b")), 2, True),
     Topology("ring", ("a", "b", "c"), (("a", "b"), ("b", "c"), ("c", "a")), 2, True),
-    Topology(
-        "mesh", ("a", "b", "c"), tuple((x, y) for x in "abc" for y in "abc" if x != y), 1, True
-    ),
+    Topology("mesh", ("a", "b", "c"), tuple((x, y) for x in "abc" for y in "abc" if x != y), 1, True),
 )
 WEIGHTS = (2, 5, 2, 2, 3, 2)
 

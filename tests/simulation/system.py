@@ -17,8 +17,6 @@ from typing import Any
 
 from chalicelib.domain.errors import Busy
 from chalicelib.ports.system import BUFFER_WAIT_MS
-from chalicelib.domain.errors import Busy
-from chalicelib.ports.system import BUFFER_WAIT_MS
 from tests.simulation.world import Process, Task, World
 
 EPOCH_MS = 1_790_000_000_000  # some day in 2026

@@ -133,7 +133,9 @@ class Watch:
         item = ("object", *key, str(record.stamp))
         for sink in self._ledger.sinks[self._name]:
             if item not in self.owed[sink] and not self._has(sink, key, record):
-                self._world.fail("announced", f"{self._name} owes {sink} {record.key} {record.stamp}, no item")
+                self._world.fail(
+                    "announced", f"{self._name} owes {sink} {record.key} {record.stamp}, no item"
+                )
 
     def _has(self, sink: str, key: Key, record: Record) -> bool:
         theirs = self._ledger.sites[sink].watch.heads.get(key)

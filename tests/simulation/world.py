@@ -48,8 +48,19 @@ class Process:
 class Task:
     """Work that was started; keeps the contract of ports.system.Task."""
 
-    __slots__ = ("done", "error", "greenlet", "name", "number", "process", "role", "token", "value",
-                 "waiters", "world")
+    __slots__ = (
+        "done",
+        "error",
+        "greenlet",
+        "name",
+        "number",
+        "process",
+        "role",
+        "token",
+        "value",
+        "waiters",
+        "world",
+    )
 
     def __init__(self, world: World, process: Process, name: str, role: str, number: int) -> None:
         self.world = world
