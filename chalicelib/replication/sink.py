@@ -134,7 +134,9 @@ class Sink:
             head_form, incomplete = site.metadata.get(where)
             head = codec.decode_record(head_form) if head_form is not None else None
             if not resolution.supersedes(record, head):
-                same = head is not None and head.stamp == record.stamp
+                # By upload, not by stamp: a copy onto itself made here before the blocks came names the
+                # very blocks that whoever sends the original owes us.
+                same = head is not None and head.upload == record.upload
                 return Answer(Outcome.BLOCKS if same and incomplete is not None else Outcome.HAVE)
             writes = commit.record_writes(site, record, form, head, head_form, has)
             try:
