@@ -160,7 +160,7 @@ class Settings:
 
     workers: int = _setting(_whole(1, 64), 2)
     threads: int = _setting(_whole(8, 4096), 256)  # connections a worker serves; one thread each
-    buffer_bytes: int = _setting(size_in(16 << 20, 64 << 30), 48 << 20)  # of blocks in flight, per process
+    buffer_bytes: int = _setting(size_in(16 << 20, 64 << 30), 32 << 20)  # of blocks in flight, per process
     block_size: int = _setting(size_in(64 << 10, 16 << 20), 4 << 20)  # a default block fits a Lambda answer
     inline_max: int = _setting(size_in(0, 32 << 10), 0)  # 0: 32 KiB, or 8 KiB on DynamoDB
     leeway: int = _setting(duration_ms, 24 * 3_600_000)

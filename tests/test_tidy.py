@@ -54,8 +54,7 @@ def test_functions_are_short():
         f"{path}:{node.lineno} {node.name}: {_length(node)}"
         for path in _python_files()
         for node in ast.walk(ast.parse(_text(path)))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and _length(node) > FUNCTION_LINES_MAX
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _length(node) > FUNCTION_LINES_MAX
     ]
 
     assert [] == too_long

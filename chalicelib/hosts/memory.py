@@ -2,8 +2,8 @@
 
 keep_freed()   call it once, before threads begin. Linux with glibc; elsewhere it does nothing.
 Why            glibc gives 4 MiB back to the system whenever they are freed, and the next 4 MiB come as
-               1,024 page faults: 27 % of all a large GET costs. `buffer_bytes` bounds what is kept; one
-               arena instead of 16 keeps it from being kept many times over.
+               1,024 page faults: 27 % of all a large GET costs. `buffer_bytes` bounds what is kept; two
+               arenas instead of 16 keep it from being kept many times over.
 Source         mallopt(3); docs/benchmarks.md.
 """
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _NEVER_BYTES = 256 << 20
 _BLOCKS_BYTES = 32 << 20  # the most that mallopt takes: above any block
-_ARENAS = 1
+_ARENAS = 2
 
 
 def keep_freed() -> None:

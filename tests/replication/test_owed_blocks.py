@@ -63,7 +63,9 @@ def test_a_key_replaced_at_the_sink_is_not_incomplete_for_ever(net):
     put(net["a"].site, photos, "k", BODY)
     net["a"].serve_records(net["a"].links.read().get("b"))
     remove(net["b"].site, net.bucket("b"), "k")
+    net["b"].serve_all(net["b"].links.read().get("a"))  # so that a has nothing to send any more
     net.deliver()
+    assert 1 == status.incomplete_records(net["b"])
 
     net.fullsync("a", "b")
 

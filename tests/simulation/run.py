@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
-from chalicelib.objects import bodies, multipart
-from chalicelib.replication import outbox
+from chalicelib.objects import bodies, multipart, tree
+from chalicelib.replication import fullsync, outbox, realtime, sink
 from chalicelib.replication.links import Link
 from tests.simulation import swarm as swarms
 from tests.simulation.atlas import Atlas
@@ -55,6 +55,15 @@ def _small(swarm: swarms.Swarm) -> Iterator[None]:
         (bodies, "PARTS_IN_RECORD_MAX", swarm.parts_in_record_max),
         (outbox, "LARGE_BYTES", 300),
     ]
+    if swarm.tiny:
+        limits += [
+            (fullsync, "ENTRIES_MAX", 1),
+            (fullsync, "RECORDS_MAX", 2),
+            (fullsync, "COMPARES_MAX", 2),
+            (realtime, "BATCH_MAX", 3),
+            (sink, "WANTED_MAX", 3),
+            (tree, "BATCH_MAX", 2),
+        ]
     before = [(module, name, getattr(module, name)) for module, name, _ in limits]
     try:
         for module, name, value in limits:

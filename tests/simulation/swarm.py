@@ -63,6 +63,7 @@ class Swarm:
     operations: int
     think_ms: int
     keys: int
+    tiny: bool  # whether batches, pages and steps hold next to nothing, so that all of them are many
     realtime_ends: bool  # in the final phase, whether the outboxes are served before fullsync
 
     @property
@@ -115,5 +116,6 @@ def draw(seed: int) -> Swarm:
         operations=1 + 216 // (clients * len(topology.sites)),
         think_ms=rng.choice((100, 500, 1200)),
         keys=rng.choice((2, 4, 8)),
+        tiny=rng.random() < 0.4,
         realtime_ends=rng.random() < 0.7,
     )
