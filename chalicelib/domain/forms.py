@@ -8,6 +8,7 @@ Source   DESIGN §5 "Every stored form carries its version"
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from chalicelib.domain import codec
@@ -16,6 +17,8 @@ from chalicelib.domain.errors import Corrupt
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
 
 T = TypeVar("T")
+
+BUCKETS_KNOWN = 1024  # decoded forms kept, some 1 KiB each
 
 
 def _decode(form: bytes, build: Callable[[dict[str, Any]], T]) -> T:
@@ -65,8 +68,9 @@ def encode_bucket(bucket: Bucket) -> bytes:
     return codec.encode_document(_fields(bucket))
 
 
+@lru_cache(maxsize=BUCKETS_KNOWN)
 def decode_bucket(form: bytes) -> Bucket:
-    """The bucket a form holds."""
+    """The bucket a form holds. Every request reads one: the same bytes are decoded once."""
 
     def build(f: dict[str, Any]) -> Bucket:
         f["state"] = BucketState(f["state"])

@@ -46,6 +46,7 @@ SITES_MAX = 64  # sites a bucket may name: more than any sensible topology has
 TEXT_MAX = 256  # a name or e-mail address; keeps a user far below a row's size
 EMAIL_BYTES_MAX = 254  # RFC 5321
 ACCESS_KEY_BYTES = 10
+RACES_MAX = 8  # lost in a row: then it is for the caller to say whether to go on
 CLOSING_MAX_MS = 10 * 60 * 1000  # a DeleteBucket that takes longer has died: every site answers in a minute
 
 Decision = Bucket | User
@@ -94,10 +95,12 @@ class LocalNames:
         """Carry out one verb; what `also` says of the decision is written in the same transaction."""
         if verb not in self._verbs:
             raise InvalidRequest(f"unknown decision {verb!r}")
-        try:
-            return self._verbs[verb](arguments, also)
-        except Conflict as race:
-            raise OperationAborted("somebody else is changing the same name; try again") from race
+        for _ in range(RACES_MAX):
+            try:
+                return self._verbs[verb](arguments, also)
+            except Conflict:  # nothing was written: look again, for it may have been another name's doing
+                continue
+        raise OperationAborted("somebody else is changing the same name; try again")
 
     def _create_bucket(self, arguments: dict[str, Any], also: Also) -> Bucket:
         name, owner = str(arguments["name"]), str(arguments["owner"])

@@ -95,6 +95,8 @@ class OutboxAnnouncer:
         """One row per record and enabled sink that is not known to have it, and the links' own guard."""
         sinks = self._links.read().sinks()
         writes: list[Write] = self._links.guard()
+        if not sinks:
+            return writes
         now_ms = self._clock.now_ms()
         for one in owed:
             name = key_hash(one.name) if one.kind == "object" else one.name

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.domain.account import BucketState
-from chalicelib.domain.errors import Corrupt, Refused, Unavailable
+from chalicelib.domain.errors import Conflict, Corrupt, Refused, Unavailable
 from chalicelib.objects import accounts, names, uploads
 from chalicelib.objects.errors import (
     AccessDenied,
@@ -205,7 +205,7 @@ class TestBuckets:
         assert 0 == decided.reopen_abandoned()
 
     def test_of_two_creators_one_wins(self, west, decided, monkeypatch):
-        """Somebody took the name between the look and the commit."""
+        """Somebody took the name between the look and the commit: the second look says so."""
         save = accounts.save_bucket
 
         def raced(*args, **kwargs):
@@ -215,7 +215,7 @@ class TestBuckets:
 
         monkeypatch.setattr(accounts, "save_bucket", raced)
 
-        with pytest.raises(OperationAborted):
+        with pytest.raises(BucketAlreadyExists):
             make(decided)
 
         assert "bob" == accounts.require_bucket(west, "photos").bucket.owner
@@ -320,3 +320,34 @@ def test_who_may_hold_a_bucket_can_be_changed():
     for wrong in ([], "b", ["B!"], ["x"] * 65):
         with pytest.raises(InvalidRequest):
             names.decide("update_bucket", {"name": "photos", "sites": wrong})
+
+
+def test_a_commit_lost_to_something_else_is_made_again(monkeypatch):
+    """Links that change under a decision cost it another try, not the client an error."""
+    at = site("a")
+    save, lost = accounts.save_bucket, []
+
+    def loses_once(*args, **kwargs):
+        if not lost:
+            lost.append(True)
+            raise Conflict("links changed")
+        save(*args, **kwargs)
+
+    monkeypatch.setattr(accounts, "save_bucket", loses_once)
+
+    assert (
+        "photos"
+        == LocalNames(at, 1, lambda _: True).decide("create_bucket", {"name": "photos", "owner": "ann"}).name
+    )
+
+
+def test_a_name_that_is_always_lost_is_given_up(monkeypatch):
+    """After some lost races the caller decides whether to go on."""
+
+    def loses(*args, **kwargs):
+        raise Conflict("again")
+
+    monkeypatch.setattr(accounts, "save_bucket", loses)
+
+    with pytest.raises(OperationAborted):
+        LocalNames(site("a"), 1, lambda _: True).decide("create_bucket", {"name": "photos", "owner": "ann"})

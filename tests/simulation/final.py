@@ -88,6 +88,8 @@ class Final:
             site.life.wake()
         newest = max((r.stamp.ms for s in self._sites for r in s.watch.heads.values()), default=0)
         newest = max(newest, *(b.stamp.ms for s in self._sites for b in s.watch.buckets.values()))
+        users = [user for s in self._sites for user in accounts.all_users(s.raw.site)]
+        newest = max([newest, *(user.stamp.ms for user in users)])
         behind = newest - SKEW_MAX_MS - min(site.clock.now_ms() for site in self._sites)
         world.pause(max(30_000, int(behind * 1.1) + self._swarm.grain_ms))
 
