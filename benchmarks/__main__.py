@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from rich.console import Console
 from benchmarks import evidence, report, rows
 from benchmarks.load import same_bytes
 from benchmarks.peers import side_by_side
-from benchmarks.rows import GIB, LAG, MIB, NAMES, Plan
+from benchmarks.rows import GIB, LAG, MEMORY, MIB, NAMES, Plan
 from tests.services.install import Missing, cache_directory
 
 QUIET_LOAD = 0.5  # above, somebody else is using the cores
@@ -61,9 +62,9 @@ def _run(
 ) -> report.Report:
     found: list[rows.Row] = []
 
-    def tell(new: list[rows.Row]) -> None:
-        found.extend(new)
+    def tell(new: Iterable[rows.Row]) -> None:
         for row in new:
+            found.append(row)
             console.print("  ".join(report.cells(row)), highlight=False)
 
     with side_by_side(directory) as (ours, theirs):
@@ -73,10 +74,11 @@ def _run(
                 raise SystemExit(f"{peer.target.name} gave back other bytes than it was given")
         proven = evidence.gather(ours, rows.LARGE)
         console.print(proven.line(), highlight=False)
-        # Memory first: what idle means is not known any more after an hour of load.
-        for name in sorted(wanted, key=lambda name: name != rows.MEMORY):
-            if name != LAG:
-                tell(rows.measure(name, ours, theirs, plan))
+        for name in wanted:
+            if name in rows.THROUGHPUT:
+                tell([rows.THROUGHPUT[name].measure(name, ours, theirs, plan)])
+    if MEMORY in wanted:
+        tell(rows.measure_memory(directory, plan))
     if LAG in wanted:
         tell(rows.measure_lag(directory, plan))
     return report.Report(plan, proven, found, load_before)

@@ -136,11 +136,11 @@ def _apply_bucket(site: Site, bucket: Bucket, has: tuple[str, ...], source: Sour
 
 
 def _may_change(site: Site, known: Bucket, bucket: Bucket, source: Source) -> bool:
-    """Whose a bucket is never changes. Where a bucket is held, only the primary and sites that may hold
-    it too are believed about it: another could open a bucket that stays home, and be sent it."""
+    """Whose a bucket is never changes. Who may hold it changes, where it is held, only by the primary and
+    by sites that may hold it too: another could open a bucket that stays home, and be sent it."""
     if (known.owner, known.home, known.name) != (bucket.owner, bucket.home, bucket.name):
         return False
-    if not may_hold(known, site.id):
+    if known.sites == bucket.sites or not may_hold(known, site.id):
         return True
     return source.primary or may_hold(known, source.site)
 

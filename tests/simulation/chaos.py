@@ -18,6 +18,8 @@ from tests.simulation.swarm import Swarm
 from tests.simulation.watch import Ledger
 from tests.simulation.world import World
 
+FAULTS_MIN = 20  # of every seed
+
 
 class Chaos:
     """Strikes until told to stop."""
@@ -34,11 +36,15 @@ class Chaos:
         """One blow after another."""
         rng = self._world.rng
         blows = (self._partition, self._step, self._crash, self._damage, self._damage)
-        while not self.over:
+        while self._goes_on():
             self._world.pause(rng.randrange(2 * self._swarm.chaos_ms))
-            if self.over:
+            if not self._goes_on():
                 return
             rng.choice(blows)(rng.choice(sorted(self._net.sites.values(), key=lambda s: s.name)))
+
+    def _goes_on(self) -> bool:
+        """While clients work, and after them until the run has seen enough: replication still works."""
+        return not self.over or self._faults.total < FAULTS_MIN
 
     def _partition(self, site: SimSite) -> None:
         rng = self._world.rng

@@ -59,7 +59,7 @@ def _create_user(client: Client) -> None:
 
 def _create_bucket(client: Client) -> None:
     name = client.rng.choice(SHOPS)
-    sites = ("*",) if client.rng.random() < 0.7 else (client.site.name,)
+    sites = ["*"] if client.rng.random() < 0.7 else [client.site.name]
     bucket = _decide(client, "create bucket", "create_bucket", {"name": name, "sites": sites})
     if bucket is None:
         return

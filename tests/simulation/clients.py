@@ -35,7 +35,7 @@ KINDS = {
     "multipart": 6,
     "get": 14,
     "get range": 6,
-    "names": 3,
+    "names": 8,
     "race": 1,
 }
 OWNER = "alice"

@@ -28,6 +28,20 @@ METADATA = ("rows refused", "rows unknown+", "rows unknown-", "rows crash before
 BLOCKS = ("block refused", "block unknown+", "block unknown-", "block crash before", "block crash after")
 LINK = ("lost before", "lost after", "delayed", "late", "twice")
 AMBIENT = ("partition", "clock step", "crash", "flipped byte", "lost block")
+RARE = {
+    "create user": 6,
+    "create bucket": 8,
+    "delete bucket": 8,
+    "get range": 6,
+    "get": 3,
+    "delete": 3,
+    "copy": 3,
+    "self-copy": 4,
+    "put inline": 2,
+    "gc": 3,
+    "fold": 3,
+    "fullsync": 4,
+}
 ALL = METADATA + BLOCKS + LINK + AMBIENT
 
 
@@ -58,7 +72,7 @@ class Faults:
 
     def read(self, refused: str) -> None:
         """Before a read."""
-        if self.on and self._world.rng.random() < self._rate:
+        if self.on and self._world.rng.random() < self._rate * RARE.get(self._world.current.role, 1):
             self.hit(refused)
             raise Unavailable("refused by the simulator")
 
@@ -66,7 +80,8 @@ class Faults:
         """`act`, which changes a store, with one of the five."""
         if not self.on:
             return act()
-        chance = self._world.rng.random()
+        # The rarer an operation, the more of its calls fail, so that each fault meets each operation.
+        chance = self._world.rng.random() / RARE.get(self._world.current.role, 1)
         if chance >= 3 * self._rate + 2 * self._crash_rate:
             return act()
         refused, happened, lost, before, after = names

@@ -43,7 +43,8 @@ class Result:
 
     def told(self, lines: int = 60) -> str:
         """How to see it again, and how it ended."""
-        tail = "\n".join(" ".join(str(word) for word in line) for line in self.trace[-lines:])
+        shown = self.trace[max(0, len(self.trace) - lines) :]
+        tail = "\n".join(" ".join(str(word) for word in line) for line in shown)
         return f"{tail}\n\nSIM_SEED={self.seed} ({self.swarm.name})\n{self.violation}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.simulation.faults import ALL, BLOCKS, LINK
+from tests.simulation.faults import ALL, BLOCKS, LINK, METADATA
 
 OPERATIONS = (
     "put inline",
@@ -25,17 +25,20 @@ OPERATIONS = (
     "gc",
     "fold",
 )
-_READS = {"get", "get range"}
-_LOCAL = {"put inline", "put blocks", "put if", "delete", "self-copy", "multipart", "gc", "fold"}
+_NAMES = {"create user", "create bucket", "delete bucket"}
+_NO_PEER = {"put inline", "put blocks", "put if", "delete", "self-copy", "multipart", "gc", "fold"}
+_NO_BLOCK = {"put inline", "delete", "fold", *_NAMES}
+_NO_COMMIT = {"get", "get range"}
 
 
 def applies(operation: str, fault: str) -> bool:
-    """Whether an operation can be hit by a fault at all: some touch no block, some no other site."""
+    """Whether an operation must be hit by a fault: some touch no block (but where documents are written)
+    or no other site (but where a block is on its way), reads commit nothing."""
     if fault in LINK:
-        return operation not in _LOCAL
-    if operation == "fold":
-        return fault not in BLOCKS
-    return True
+        return operation not in _NO_PEER
+    if fault in BLOCKS:
+        return operation not in _NO_BLOCK
+    return not (operation in _NO_COMMIT and fault in METADATA[1:])
 
 
 def text(tally: Mapping[tuple[str, str], int]) -> str:
@@ -44,10 +47,8 @@ def text(tally: Mapping[tuple[str, str], int]) -> str:
     heads = [f"{number:>2} {fault}" for number, fault in enumerate(ALL, 1)]
     lines = ["; ".join(heads), " " * width + "".join(f"{number:>7}" for number in range(1, len(ALL) + 1))]
     for operation in OPERATIONS:
-        cells = (
-            f"{tally.get((operation, fault), 0) if applies(operation, fault) else '·':>7}" for fault in ALL
-        )
-        lines.append(f"{operation:<{width}}" + "".join(cells))
+        cells = [tally.get((operation, f), 0) or ("0" if applies(operation, f) else "·") for f in ALL]
+        lines.append(f"{operation:<{width}}" + "".join(f"{cell:>7}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -166,11 +166,16 @@ class Watch:
                 return ""
         if theirs is None or theirs.stamp < promised:
             return f"the sink has {theirs.stamp if theirs else None}"
-        # Blocks are owed by who had the upload first: what came from the sink is not owed back to it.
+        # Blocks are owed by who had the upload first, unless another site owes them: not back to where
+        # they came from, and not twice where a later record over them came over another link.
         ours = theirs.upload and self.uploads.get(theirs.upload, 0) < other.uploads[theirs.upload]
         if theirs.stamp == promised and ours and not self._ledger.sites[sink].holds(theirs):
-            return "its blocks are not all there"
+            return "" if self._owed_elsewhere(sink, key) else "its blocks are not all there"
         return ""
+
+    def _owed_elsewhere(self, sink: str, key: Key) -> bool:
+        others = (site.watch.owed[sink] for site in self._ledger.sites.values() if site.watch is not self)
+        return any(item[1:3] == key for owed in others for item in owed)
 
 
 def blocks_of(ledger: Ledger, record: Record) -> tuple[BlockId, ...]:
