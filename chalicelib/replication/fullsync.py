@@ -17,6 +17,7 @@ Source  DESIGN §5 "Fullsync"; riak_repl2_fscoordinator and what went wrong ther
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.account import Bucket
@@ -245,7 +246,8 @@ class Fullsync:
             if run.dry_run:
                 continue
             if record is None:
-                self._peer.wanted(bucket_id, hashed)  # a row whose head needs no blocks any more goes
+                with suppress(Missing):  # its bucket is not known there yet
+                    self._peer.wanted(bucket_id, hashed)  # a row whose head needs no blocks any more goes
                 continue
             sent, whole = self._copy(record)
             copied += sent

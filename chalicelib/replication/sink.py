@@ -19,7 +19,7 @@ from typing import Any
 
 from chalicelib.domain import codec, hashtree, resolution
 from chalicelib.domain.account import Bucket, BucketState
-from chalicelib.domain.errors import Conflict, Corrupt, Refused, StoreError, Unavailable
+from chalicelib.domain.errors import Conflict, Corrupt, Missing, Refused, StoreError, Unavailable
 from chalicelib.domain.filing import check_record
 from chalicelib.domain.forms import decode_bucket, encode_upload
 from chalicelib.domain.hashtree import Node
@@ -187,7 +187,10 @@ class Sink:
     # ----------------------------------------------------------------- blocks
 
     def wanted(self, bucket_id: str, key_hash_: str) -> list[BlockId]:
-        """Blocks of the head that are missing here, WANTED_MAX at a time."""
+        """Blocks of the head that are missing here, WANTED_MAX at a time. Missing while the bucket has not
+        arrived: "nothing" would release the other site from what it owes."""
+        if accounts.find_bucket(self._site, bucket_id) is None:
+            raise Missing("its bucket has not arrived at this site yet")
         if not self._shows(bucket_id):
             return []
         site = self._site
@@ -237,7 +240,10 @@ class Sink:
         upload = uploads.load(site, ref.id.upload)
         if upload is None or upload.state is UploadState.CLOSING:
             return None
-        if not replicates(accounts.find_bucket(site, upload.bucket_id), self._link.site):
+        bucket = accounts.find_bucket(site, upload.bucket_id)
+        if bucket is None:
+            raise Unavailable("its bucket has not arrived at this site yet: who may have it is not known")
+        if not replicates(bucket, self._link.site):
             return None
         try:
             body = site.blocks.get(ref)

@@ -4,11 +4,15 @@ way. Found by tests/simulation."""
 import pytest
 
 from chalicelib.domain.errors import Unavailable
+from chalicelib.domain.manifest import part_refs
 from chalicelib.domain.names import key_hash
+from chalicelib.objects import rows
 from chalicelib.objects.copy import copy_object
 from chalicelib.objects.get import current
 from chalicelib.objects.put import PutRequest
+from chalicelib.ports.metadata import Delete
 from chalicelib.replication import status
+from chalicelib.replication.outbox import RECORD, SMALL
 from tests.builders import Net, inner_blocks, put, remove, text
 
 BODY = bytes(range(256)) * 1000  # four blocks
@@ -84,3 +88,35 @@ def test_a_fullsync_starts_no_echo():
     net.fullsync("c", "b")
 
     assert [] == net.owed("b", "a")
+
+
+def test_blocks_stay_owed_until_the_bucket_is_known(net):
+    """A record may come before its bucket: what is not known to be wanted is not known to be there."""
+    net.cut.add(("a", "b"))
+    net["a"].names.decide("create_bucket", {"name": "photos", "owner": "ann"})
+    photos = net.bucket("a")
+    record = put(net["a"].site, photos, "k", BODY)
+    link = net["a"].links.read().get("b")
+    net.cut.clear()
+    bucket, item = (owing for _, owing in list(net["a"].outbox("b").all()))
+    assert ("bucket", "object") == (bucket.item.kind, item.item.kind)
+    net["a"].outbox("b").retry(bucket, RECORD, "the sink holds it")
+
+    net.deliver()
+
+    assert record == current(net["b"].site, photos.id, key_hash("k"))
+    assert [RECORD, SMALL] == sorted(stage for stage, _ in net.owed("a", "b"))
+    net.clock.advance(1000)
+    net["a"].serve_all(link)
+    assert 4 == here(net, "b", record)
+
+
+def test_a_block_of_a_bucket_not_known_yet_is_not_known(net):
+    """Three answers: a site that cannot say who may have a block does not say that it has none."""
+    photos = net.make_bucket()
+    record = put(net["a"].site, photos, "k", BODY)
+    net["a"].site.metadata.transact([Delete(rows.bucket(photos.id))])
+    door = net["a"].sink_of(net["a"].links.read().get("b"))
+
+    with pytest.raises(Unavailable):
+        door.get_block(next(part_refs(record, record.parts)), ("b",))

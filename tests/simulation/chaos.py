@@ -15,10 +15,15 @@ from tests.simulation.faults import Faults
 from tests.simulation.net import Net
 from tests.simulation.sites import SimSite
 from tests.simulation.swarm import Swarm
+from tests.simulation.table import OPERATIONS
 from tests.simulation.watch import Ledger
 from tests.simulation.world import World
 
 FAULTS_MIN = 20  # of every seed
+_BRIEF = ("create user", "create bucket", "delete bucket")
+_SELDOM = ("copy", "self-copy", "delete", "gc")
+SOUGHT = (*OPERATIONS, *_BRIEF * 3, *_SELDOM * 2)  # what is seldom under way is sought more often
+PATIENCE = 100  # looks for an operation under way, 5 ms apart
 
 
 class Chaos:
@@ -40,7 +45,19 @@ class Chaos:
             self._world.pause(rng.randrange(2 * self._swarm.chaos_ms))
             if not self._goes_on():
                 return
-            rng.choice(blows)(rng.choice(sorted(self._net.sites.values(), key=lambda s: s.name)))
+            rng.choice(blows)(self._target())
+
+    def _target(self) -> SimSite:
+        """Any site; soon enough one where a certain operation is under way, so that none goes unharmed."""
+        rng = self._world.rng
+        sites = [site for _, site in sorted(self._net.sites.items())]
+        wanted = rng.choice(SOUGHT)
+        for _ in range(PATIENCE):
+            busy = [site for site in sites if site.busy[wanted] > 0]
+            if busy:
+                return rng.choice(busy)
+            self._world.pause(5)
+        return rng.choice(sites)
 
     def _goes_on(self) -> bool:
         """While clients work, and after them until the run has seen enough: replication still works."""

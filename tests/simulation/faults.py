@@ -42,6 +42,7 @@ RARE = {
     "fold": 3,
     "fullsync": 4,
 }
+CRASH_RARE = 12  # how much likelier such an operation's block write is to meet a crash
 ALL = METADATA + BLOCKS + LINK + AMBIENT
 
 
@@ -80,28 +81,35 @@ class Faults:
         """`act`, which changes a store, with one of the five."""
         if not self.on:
             return act()
-        # The rarer an operation, the more of its calls fail, so that each fault meets each operation.
-        chance = self._world.rng.random() / RARE.get(self._world.current.role, 1)
-        if chance >= 3 * self._rate + 2 * self._crash_rate:
+        rate, crash_rate = self._rates(names)
+        chance = self._world.rng.random()
+        if chance >= 3 * rate + 2 * crash_rate:
             return act()
         refused, happened, lost, before, after = names
-        if chance < self._rate:
+        if chance < rate:
             self.hit(refused)
             raise Unavailable("refused by the simulator")
-        if chance < 2 * self._rate:
+        if chance < 2 * rate:
             value = act()
             self.hit(happened)
             raise Indeterminate("happened; the simulator lost the answer")
-        if chance < 3 * self._rate:
+        if chance < 3 * rate:
             self.hit(lost)
             raise Indeterminate("did not happen; the simulator lost the answer")
-        if chance < 3 * self._rate + self._crash_rate:
+        if chance < 3 * rate + crash_rate:
             self.hit(before)
         else:
             value = act()  # noqa: F841 - committed, and nobody will ever be told
             self.hit(after)
         life.crash()
         raise Crash
+
+    def _rates(self, names: tuple[str, ...]) -> tuple[float, float]:
+        """The rarer an operation, the more of its calls fail, so that each fault meets each operation."""
+        role = self._world.current.role
+        rare = RARE.get(role, 1)
+        seldom = CRASH_RARE if names is BLOCKS and role in RARE else 1
+        return self._rate * rare, self._crash_rate * rare * seldom
 
     def link(self) -> str:
         """What befalls the next message, "" for nothing."""
