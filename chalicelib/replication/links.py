@@ -126,8 +126,7 @@ class LinkBook:
         self._metadata = metadata
         self._clock = clock
         self._keep_ms = min(keep_ms, REREAD_MS)
-        self._known = NO_LINKS
-        self._form: bytes | None = None
+        self._known: tuple[bytes | None, Links] = (None, NO_LINKS)
         self._read_ms: int | None = None
 
     @property
@@ -135,12 +134,11 @@ class LinkBook:
         """How long after a change every commit goes by it, if all processes keep links as we do."""
         return self._keep_ms + COMMIT_MS if self._metadata.checks_contend else 0
 
-    def guard(self) -> list[Write]:
-        """Lets a commit fail that goes by links which have changed since `read`, where such a check does
-        not make commits collide. Elsewhere `known_ms` says how long to wait."""
-        if self._metadata.checks_contend:
-            return []
-        return [Check(LINKS, expected(self._form))]
+    def guarded(self) -> tuple[Links, list[Write]]:
+        """The links, and what lets a commit fail that goes by them after they have changed, where such a
+        check does not make commits collide. Elsewhere `known_ms` says how long to wait."""
+        form, links = self._read()
+        return links, [] if self._metadata.checks_contend else [Check(LINKS, expected(form))]
 
     def reread(self) -> Links:
         """The links as they are now."""
@@ -149,12 +147,17 @@ class LinkBook:
 
     def read(self) -> Links:
         """The links, at most `keep_ms` old."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[bytes | None, Links]:
+        """Form and links together: another thread may read newer ones between two looks."""
         now_ms = self._clock.now_ms()
+        known = self._known
         if self._read_ms is None or not 0 <= now_ms - self._read_ms < self._keep_ms:
-            self._form = self._metadata.get([LINKS])[0]
-            self._known = decode(self._form)
+            form = self._metadata.get([LINKS])[0]
+            known = self._known = (form, decode(form))
             self._read_ms = now_ms
-        return self._known
+        return known
 
     def change(self, to: Callable[[dict[str, Link]], None]) -> Links:
         """Let `to` change the links in place; the epoch grows."""

@@ -93,8 +93,8 @@ class OutboxAnnouncer:
 
     def writes(self, owed: Iterable[Owed]) -> list[Write]:
         """One row per record and enabled sink that is not known to have it, and the links' own guard."""
-        sinks = self._links.read().sinks()
-        writes: list[Write] = self._links.guard()
+        links, writes = self._links.guarded()
+        sinks = links.sinks()
         if not sinks:
             return writes
         now_ms = self._clock.now_ms()
