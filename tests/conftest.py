@@ -63,6 +63,12 @@ def dynamodb() -> Service:
 
 
 @pytest.fixture(scope="session")
+def moto() -> Service:
+    """moto as a server: SQS, KMS, CloudFormation, … Shared by all tests: take names of your own."""
+    return _or_skip(lambda: shared_service("moto"))
+
+
+@pytest.fixture(scope="session")
 def mc() -> Path:
     """The path of MinIO's client."""
     return _or_skip(lambda: binary("mc"))

@@ -1,1 +1,1 @@
-"""Real MinIO and DynamoDB Local for the tests: installed, run and stopped, no containers."""
+"""Real MinIO, DynamoDB Local and a moto server for the tests: installed, run and stopped, no containers."""

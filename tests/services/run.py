@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -107,6 +108,22 @@ def dynamodb_local() -> Iterator[Service]:
             return _status(endpoint) == 400  # alive, and asks for a signature
 
         with _running("DynamoDB Local", command, ready, _inherited(), Path(temporary)) as endpoint:
+            yield Service(endpoint, _random_word(20), _random_word(40))
+
+
+@contextmanager
+def moto_server() -> Iterator[Service]:
+    """SQS, KMS, CloudFormation and more of AWS by moto over HTTP; account 123456789012 for any keys."""
+    with tempfile.TemporaryDirectory(prefix="causeway-moto-") as temporary:
+        variables = _inherited() | {"HOME": temporary}
+
+        def command(port: int) -> list[str]:
+            return [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+
+        def ready(endpoint: str) -> bool:
+            return _status(f"{endpoint}/moto-api/") == 200
+
+        with _running("moto", command, ready, variables, Path(temporary)) as endpoint:
             yield Service(endpoint, _random_word(20), _random_word(40))
 
 

@@ -1,4 +1,4 @@
-"""One MinIO and one DynamoDB Local for a whole test run, however many pytest workers it has.
+"""One MinIO, one DynamoDB Local and one moto for a whole test run, however many pytest workers it has.
 
 The process that starts the workers owns the services: a thread of it listens on a Unix socket,
 starts a service when it is first asked for and stops all of them at the end of the run. Workers
@@ -13,10 +13,10 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 from tests.services.install import Missing
-from tests.services.run import Service, ServiceFailed, dynamodb_local, minio_server
+from tests.services.run import Service, ServiceFailed, dynamodb_local, minio_server, moto_server
 
 ADDRESS_VARIABLE = "CAUSEWAY_TEST_SERVICES"
-STARTERS = {"minio": minio_server, "dynamodb": dynamodb_local}
+STARTERS = {"minio": minio_server, "dynamodb": dynamodb_local, "moto": moto_server}
 STOP = "stop"
 
 
