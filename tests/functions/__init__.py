@@ -1,0 +1,1 @@
+"""Real S3 clients before packaged functions, through both fronts."""

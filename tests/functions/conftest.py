@@ -1,0 +1,42 @@
+"""One deployed site a pytest worker, and its three fronts: a stage's URL, a custom domain, a Function URL."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients.conftest import new_bucket
+from tests.lambda_host.deployed import DeployedSite, FrontSite, deployed
+
+FRONTS = ("rest", "domain", "url")
+
+
+@pytest.fixture(scope="session")
+def functions(request: pytest.FixtureRequest) -> Iterator[DeployedSite]:
+    """The site behind all fronts."""
+    minio, dynamodb, moto = (request.getfixturevalue(name) for name in ("minio", "dynamodb", "moto"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)  # what this process wires is the same identity
+        patch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
+        with deployed("west", minio, dynamodb, moto) as site:
+            yield site
+
+
+@pytest.fixture(params=FRONTS)
+def site(request: pytest.FixtureRequest, functions: DeployedSite) -> FrontSite:
+    """The site through one of its fronts."""
+    return functions.front(request.param)
+
+
+@pytest.fixture
+def s3(site: FrontSite) -> Iterator[Any]:
+    """A boto3 client of the administrator."""
+    client = site.boto3()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A new bucket."""
+    return new_bucket(s3)

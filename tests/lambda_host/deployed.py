@@ -1,0 +1,136 @@
+"""One site deployed as its package says: over a bucket in MinIO, tables in DynamoDB Local, queues in moto.
+
+    with deployed("west", minio, dynamodb, moto) as site:        everything under names of its own
+        site.host                                   LambdaSite
+        site.front("rest"), "domain", "url"         FrontSite, which clients' tests take for a site
+        site.keys                                   the administrator's
+        site.wired()                                the same site in this process, to look behind it
+
+Promise what the template declares as queues is there, with its redrive policy and time-outs
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+
+from chalicelib import bootstrap
+from chalicelib.adapters.dynamodb import create_tables, delete_tables
+from chalicelib.replication.setup import secret_of
+from chalicelib.settings import Settings
+from tests.lambda_host.packaging import Package, packaged
+from tests.lambda_host.resources import made_queues
+from tests.lambda_host.site import LambdaSite
+from tests.services.run import Service
+from tests.site_process import SiteProcess, _empty, variables
+
+
+class FrontSite(SiteProcess):
+    """A front of the site, with what tests of clients ask of a running site."""
+
+    def __init__(self, url: str, keys: tuple[str, str], environment: dict[str, str]) -> None:
+        self._url, self._keys, self._environment = url, keys, environment
+        self.name = environment["CAUSEWAY_SITE"]
+
+    @property
+    def endpoint(self) -> str:
+        """With the stage, where there is one."""
+        return self._url
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """For sockets."""
+        parts = urlsplit(self._url)
+        assert parts.hostname and parts.port
+        return parts.hostname, parts.port
+
+    @property
+    def scheme(self) -> str:
+        """The fronts of tests speak no TLS."""
+        return "http"
+
+    @property
+    def ca_file(self) -> None:
+        """So nobody vouches."""
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The administrator's."""
+        return self._keys
+
+
+class DeployedSite:
+    """One site of functions and where its things are."""
+
+    def __init__(self, package: Package, host: LambdaSite, environment: dict[str, str]) -> None:
+        self.package, self.host, self.environment = package, host, environment
+        self.keys = self._administrator()
+
+    def front(self, name: str) -> FrontSite:
+        """`rest`, `domain` or `url`."""
+        urls = {"rest": self.host.rest_url, "domain": self.host.domain_url, "url": self.host.function_url}
+        return FrontSite(urls[name], self.keys, self.settings())
+
+    def settings(self) -> dict[str, str]:
+        """What its functions are told, but for what only the template knows."""
+        return self.package.variables | self.environment
+
+    def wired(self) -> bootstrap.Wired:
+        """The site in this process; its credentials must be in this process's environment."""
+        return bootstrap.build_function(Settings.from_environment(self.settings()))
+
+    def _administrator(self) -> tuple[str, str]:
+        node = self.wired().node
+        user = node.names.decide("create_user", {"name": "Ann", "admin": True})
+        return user.access_key, secret_of(node.site, user)
+
+
+@contextmanager
+def deployed(  # noqa: PLR0913 - a site and what it stands on
+    stage: str,
+    minio: Service,
+    dynamodb: Service,
+    moto: Service,
+    concurrency: int = 4,
+    compiled: bool = True,
+    **settings: object,
+) -> Iterator[DeployedSite]:
+    """A site; `settings` are those of chalicelib.settings by name."""
+    package = packaged(stage)
+    run = f"{stage}-{secrets.token_hex(6)}"
+    keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
+    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, region_name=minio.region, **keys)
+    store = boto3.client("s3", endpoint_url=minio.endpoint, region_name=minio.region, **keys)
+    environment = variables(
+        {
+            "region": "",  # any that a client signs for
+            "blocks_bucket": run,
+            "blocks_region": minio.region,
+            "blocks_endpoint": minio.endpoint,
+            "dynamodb_prefix": run,
+            "dynamodb_endpoint": dynamodb.endpoint,
+            "master_key": secrets.token_hex(32),
+            **settings,
+        }
+    )
+    # One identity for everything, as a role is.
+    environment |= {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
+    with ExitStack() as stack:
+        store.create_bucket(Bucket=run)
+        stack.callback(_drop_bucket, store, run)
+        create_tables(tables, run)
+        stack.callback(delete_tables, tables, run)
+        resources = stack.enter_context(made_queues(package.template, moto, run))
+        host = stack.enter_context(
+            LambdaSite(package, environment, resources, moto, concurrency, compiled=compiled)
+        )
+        yield DeployedSite(package, host, environment)
+
+
+def _drop_bucket(store: Any, name: str) -> None:
+    _empty(store, name)
+    with suppress(store.exceptions.NoSuchBucket):
+        store.delete_bucket(Bucket=name)
