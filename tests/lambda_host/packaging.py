@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.cli.deploy_template import TEMPLATES, merge_template
 from tests.lambda_host.locking import only_one
 from tests.services.install import cache_directory
 
 ROOT = Path(__file__).parent.parent.parent
-MERGE_TEMPLATES = ("infra/resources.json", "infra/resources.yaml")
 KEPT_SECONDS = 24 * 3600
 LAYER_ZIP, CODE_ZIP = "layer-deployment.zip", "deployment.zip"
 
@@ -125,10 +125,10 @@ def _run(copy: Path, out: Path, stage: str) -> None:
         (copy / ".chalice" / policy).write_text('{"Version": "2012-10-17", "Statement": []}')
     region = of_stage.get("environment_variables", {}).get("CAUSEWAY_REGION", "us-east-1")
     command = [str(Path(sys.executable).parent / "chalice"), "package", "--stage", stage]
-    for name in MERGE_TEMPLATES:
-        if (copy / name).exists():
-            command += ["--merge-template", name]
-            break
+    if (copy / TEMPLATES).is_dir() and "fullsync_step" in (copy / "app.py").read_text():
+        merge = out.with_name("merge.json")
+        merge.write_text(json.dumps(merge_template(copy, stage)))
+        command += ["--merge-template", str(merge)]
     done = subprocess.run(
         [*command, str(out)],
         cwd=copy,
