@@ -1,5 +1,7 @@
 """`python -m benchmarks`, `make bench`: measure beside MinIO, print the ratios.
 
+`python -m benchmarks functions` measures packaged functions instead: benchmarks/functions/command.py.
+
 Exit    0 every row is at least half as good as the peer · 1 a row is not, or durable or verified is not
         · 2 wrong use · 3 the peer is not installed
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import evidence, report, rows
+from benchmarks.functions.command import main as functions
 from benchmarks.load import same_bytes
 from benchmarks.peers import side_by_side
 from benchmarks.rows import GIB, LAG, MEMORY, MIB, NAMES, Plan
@@ -27,6 +30,8 @@ QUIET_LOAD = 0.5  # above, somebody else is using the cores
 
 def main() -> int:
     """Run what was asked for."""
+    if sys.argv[1:2] == ["functions"]:
+        return functions(sys.argv[2:])
     asked = _arguments()
     console = Console(stderr=False)
     wanted = tuple(asked.rows.split(",")) if asked.rows else NAMES

@@ -11,6 +11,7 @@ Source  AWS Lambda developer guide, "Using the Lambda runtime API for custom run
 import json
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ class RuntimeApi:
         self._take = take
         self._coming: queue.Queue[Waiting | None] = queue.Queue()
         self._current: Waiting | None = None
-        self.asked = threading.Event()  # the module is imported: the runtime asked for its first event
+        self.asked_at = 0.0  # when the runtime asked for its first event: the module is imported then
         self.init_error: bytes | None = None
         self._server = Server(self._answer)
 
@@ -107,7 +108,7 @@ class RuntimeApi:
         return ACCEPTED
 
     def _next(self) -> Answer:
-        self.asked.set()
+        self.asked_at = self.asked_at or time.monotonic()
         waiting = self._coming.get()
         if waiting is None:
             return Answer(410, close=True)

@@ -44,6 +44,11 @@ class Sandbox:
         return self._process.pid
 
     @property
+    def init_s(self) -> float:
+        """From the process's start until its module was imported; 0 before."""
+        return max(0.0, self._api.asked_at - self.started_at)
+
+    @property
     def busy(self) -> bool:
         """Whether an invocation is under way."""
         return self._current is not None

@@ -1,0 +1,1 @@
+"""Packaged functions measured in the Lambda host of tests: `python -m benchmarks functions`."""
