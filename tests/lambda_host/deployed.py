@@ -12,6 +12,7 @@ Promise what the template declares as queues is there, with its redrive policy a
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,10 +23,12 @@ from chalicelib.adapters.dynamodb import create_tables, delete_tables
 from chalicelib.replication.setup import secret_of
 from chalicelib.settings import Settings
 from tests.lambda_host.packaging import Package, packaged
-from tests.lambda_host.resources import made_queues
+from tests.lambda_host.resources import made_key, made_queues
 from tests.lambda_host.site import LambdaSite
 from tests.services.run import Service
 from tests.site_process import SiteProcess, _empty, variables
+
+SETTINGS = {each.name for each in fields(Settings)}
 
 
 class FrontSite(SiteProcess):
@@ -101,29 +104,35 @@ def deployed(  # noqa: PLR0913 - a site and what it stands on
     """A site; `settings` are those of chalicelib.settings by name."""
     package = packaged(stage)
     run = f"{stage}-{secrets.token_hex(6)}"
+    # One identity and one region for everything, as a role has.
+    region = package.variables["CAUSEWAY_BLOCKS_REGION"]
     keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
-    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, region_name=minio.region, **keys)
-    store = boto3.client("s3", endpoint_url=minio.endpoint, region_name=minio.region, **keys)
-    environment = variables(
-        {
-            "region": "",  # any that a client signs for
-            "blocks_bucket": run,
-            "blocks_region": minio.region,
-            "blocks_endpoint": minio.endpoint,
-            "dynamodb_prefix": run,
-            "dynamodb_endpoint": dynamodb.endpoint,
-            "master_key": secrets.token_hex(32),
-            **settings,
-        }
-    )
-    # One identity for everything, as a role is.
-    environment |= {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
+    own = {"region_name": region, **keys}
+    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, **own)
+    store = boto3.client("s3", endpoint_url=minio.endpoint, **own)
     with ExitStack() as stack:
         store.create_bucket(Bucket=run)
         stack.callback(_drop_bucket, store, run)
         create_tables(tables, run)
         stack.callback(delete_tables, tables, run)
-        resources = stack.enter_context(made_queues(package.template, moto, run))
+        resources = stack.enter_context(made_queues(package.template, moto, run, region))
+        kms_key = made_key(moto, run, region)
+        resources |= {"BlocksBucket": run}
+        told = {
+            "region": "",  # any that a client signs for
+            "blocks_bucket": run,
+            "blocks_endpoint": minio.endpoint,
+            "dynamodb_prefix": run,
+            "dynamodb_endpoint": dynamodb.endpoint,
+            "sqs_endpoint": moto.endpoint,
+            "kms_key": kms_key,
+            "kms_endpoint": moto.endpoint,
+            **settings,
+        }
+        environment = variables({n: v for n, v in told.items() if n in SETTINGS})
+        if "kms_key" not in SETTINGS:
+            environment |= variables({"master_key": secrets.token_hex(32)})
+        environment |= {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
         host = stack.enter_context(
             LambdaSite(package, environment, resources, moto, concurrency, compiled=compiled)
         )

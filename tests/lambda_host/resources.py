@@ -1,6 +1,6 @@
 """Makes in moto what a template declares and functions must find: queues with their redrive policies.
 
-    with made_queues(template, moto, run) as resources:      {"FullsyncQueue": url, "FullsyncQueue.Arn": …}
+    with made_queues(template, moto, run, region) as resources:      {"FullsyncQueue": url, …}
 
 Every name begins with `run`, so that tests do not meet in a shared moto.
 """
@@ -18,9 +18,7 @@ NUMBERS = ("VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "Recei
 
 
 @contextmanager
-def made_queues(
-    template: dict[str, Any], moto: Service, run: str, region: str = "us-east-1"
-) -> Iterator[dict[str, str]]:
+def made_queues(template: dict[str, Any], moto: Service, run: str, region: str) -> Iterator[dict[str, str]]:
     """What Ref and GetAtt give for every queue."""
     sqs = boto3.client("sqs", **(moto.boto3_arguments() | {"region_name": region}))
     declared = {
@@ -56,3 +54,11 @@ def made_queues(
     finally:
         for name in declared:
             sqs.delete_queue(QueueUrl=resources[name])
+
+
+def made_key(moto: Service, run: str, region: str) -> str:
+    """A KMS key; its alias. Keys cost nothing in moto and end with it."""
+    kms = boto3.client("kms", **(moto.boto3_arguments() | {"region_name": region}))
+    alias = f"alias/{run}"
+    kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    return alias

@@ -6,7 +6,8 @@
 Routes  resources and methods of the template; anything else is 403 Missing Authentication Token
 Event   payload 1.0: `path` as sent without the stage, query decoded, the headers of DROPPED left out
 Answer  the headers of REMAPPED become x-amzn-Remapped-…; Content-Length is counted anew, so that of HEAD is 0
-Limits  10 MB of body and 6 MB of event → 413, 29 s → 504, an error or a malformed answer → 502
+Limits  10 MB of body and 6 MB of event → 413, 29 s → 504, an error or a malformed answer → 502, unless the
+        template's GatewayResponses say otherwise
 Source  API Gateway developer guide: "Amazon API Gateway important notes", "Lambda proxy integrations in API
         Gateway", "Quotas for configuring and running a REST API", "Gateway response types". What is not
         documented: localstack's `next_gen` (its tests ran against AWS) for header names, Architect's sandbox
@@ -35,6 +36,7 @@ from tests.lambda_host.front import (
     trace_id,
 )
 from tests.lambda_host.function import Function, PayloadTooLarge, Throttled
+from tests.lambda_host.gateway_responses import GatewayResponses
 from tests.lambda_host.template import ACCOUNT, Api, Route
 from tests.lambda_host.wire import Answer, Request
 
@@ -58,33 +60,33 @@ class RestApi:
     def __init__(self, api: Api, functions: dict[str, Function], stage: bool = True) -> None:
         self._api, self._functions = api, functions
         self._prefix = f"/{api.stage}" if stage else ""
+        self._own = GatewayResponses(api.gateway_responses)
         self._id = "abcdef1234"
 
     def answer(self, request: Request) -> Answer:
         """One request."""
-        if request.length > BODY_BYTES_MAX:
-            body = f"HTTP content length exceeded {BODY_BYTES_MAX} bytes.".encode()
-            return Answer(413, (("Date", now()), ("Content-Type", "text/plain")), body, close=True)
         if self._prefix and request.path != self._prefix and not request.path.startswith(f"{self._prefix}/"):
-            return _refused(403, "Forbidden", "ForbiddenException")
+            return json_answer(403, {"message": "Forbidden"}, ("x-amzn-ErrorType", "ForbiddenException"))
+        if request.length > BODY_BYTES_MAX:
+            return self._own.answer("REQUEST_TOO_LARGE", request)
         path = request.path.removeprefix(self._prefix) or "/"
         found = self._route(request.method, path)
         if found is None:
-            return _not_routed(request)
+            return self._own.answer("MISSING_AUTHENTICATION_TOKEN", request, _not_routed(request))
         route, parameters = found
         event = self._event(request, path, route, parameters)
         try:
             result = invoke_within(self._functions[route.function], event, route.timeout_s)
         except PayloadTooLarge:
-            return _refused(413, "Request Too Long", "RequestTooLargeException")
+            return self._own.answer("REQUEST_TOO_LONG", request)
         except Throttled:
-            return _refused(500, "Internal server error", "InternalServerErrorException")
+            return self._own.answer("INTEGRATION_FAILURE", request)
         if result is None:
-            return _refused(504, "Endpoint request timed out", "InternalServerErrorException")
+            return self._own.answer("INTEGRATION_TIMEOUT", request)
         try:
-            return self._answer(result.value() if not result.error else None, event)
+            return self._answer(None if result.error else result.value(), event)
         except (Malformed, ValueError):
-            return _refused(502, "Internal server error", "InternalServerErrorException")
+            return self._own.answer("MALFORMED", request)
 
     # ------------------------------------------------------------------------------- requests
 
@@ -130,7 +132,7 @@ class RestApi:
             "httpMethod": request.method,
             "extendedRequestId": uuid.uuid4().hex[:15] + "=",
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()),
-            "path": self._prefix + (path if path != "/" or not self._prefix else "/"),
+            "path": self._prefix + path,
             "accountId": ACCOUNT,
             "protocol": "HTTP/1.1",
             "stage": self._api.stage,
@@ -207,16 +209,12 @@ def _generality(resource: str) -> tuple[int, ...]:
     return tuple(2 if "+}" in each else 1 if each.startswith("{") else 0 for each in resource.split("/"))
 
 
-def _not_routed(request: Request) -> Answer:
+def _not_routed(request: Request) -> str:
+    """What is said instead of "Missing Authentication Token" when there is one, but not one of AWS's."""
     authorization = request.header("authorization")
-    if authorization and "=" not in authorization.partition(" ")[2]:
-        message = (
-            f"'{authorization.rpartition(' ')[2]}' not a valid key=value pair (missing equal-sign) in "
-            f"Authorization header: '{authorization}'."
-        )
-        return _refused(403, message, "IncompleteSignatureException")
-    return _refused(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
-
-
-def _refused(status: int, message: str, kind: str) -> Answer:
-    return json_answer(status, {"message": message}, ("x-amzn-ErrorType", kind))
+    if not authorization or "=" in authorization.partition(" ")[2]:
+        return ""
+    return (
+        f"'{authorization.rpartition(' ')[2]}' not a valid key=value pair (missing equal-sign) in "
+        f"Authorization header: '{authorization}'."
+    )

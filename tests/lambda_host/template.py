@@ -83,6 +83,7 @@ class Api:
 
     stage: str
     binary_types: tuple[str, ...]
+    gateway_responses: dict[str, Any]
     routes: tuple[Route, ...]
 
 
@@ -118,7 +119,8 @@ class Template:
                 and operation["x-amazon-apigateway-integration"]["type"].lower() == "aws_proxy"
             )
             types = tuple(definition.get("x-amazon-apigateway-binary-media-types", ()))
-            return Api(str(self.resolve(properties["StageName"])), types, routes)
+            own = self.resolve(properties.get("GatewayResponses", {}))
+            return Api(str(self.resolve(properties["StageName"])), types, own, routes)
         return None
 
     def _function(self, name: str, properties: dict[str, Any]) -> FunctionSpec:
