@@ -148,7 +148,7 @@ class Function:
                 assert not self._closed, "the site is closed"
                 while self._idle:
                     sandbox = self._idle.pop()
-                    if not sandbox.dead:
+                    if sandbox.settled():
                         return sandbox, False
                 if len(self.sandboxes()) < self._limit:
                     sandbox = Sandbox(self.spec, self._start)

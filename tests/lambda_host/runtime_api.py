@@ -66,6 +66,7 @@ class RuntimeApi:
         self._coming: queue.Queue[Waiting | None] = queue.Queue()
         self._current: Waiting | None = None
         self.asked_at = 0.0  # when the runtime asked for its first event: the module is imported then
+        self.ready = threading.Event()  # it asks for an event and has none
         self.init_error: bytes | None = None
         self._server = Server(self._answer)
 
@@ -109,7 +110,9 @@ class RuntimeApi:
 
     def _next(self) -> Answer:
         self.asked_at = self.asked_at or time.monotonic()
+        self.ready.set()
         waiting = self._coming.get()
+        self.ready.clear()
         if waiting is None:
             return Answer(410, close=True)
         self._current = waiting

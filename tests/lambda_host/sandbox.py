@@ -53,6 +53,13 @@ class Sandbox:
         """Whether an invocation is under way."""
         return self._current is not None
 
+    def settled(self) -> bool:
+        """Whether it can take another event: its runtime asks for one, and has not ended instead."""
+        while not self.dead:
+            if self._api.ready.wait(0.05):
+                return not self.dead
+        return False
+
     def run(self, event: bytes, request_id: str) -> Outcome:
         """One invocation."""
         waiting = Waiting(event, request_id, self.spec.arn)

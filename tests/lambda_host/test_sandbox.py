@@ -160,3 +160,10 @@ def test_logs(site):
 
     assert "imported" in site.lines("Toy")
     assert site.events("Toy") == [] == site.metrics("Toy")
+
+
+def test_a_runtime_that_could_not_answer_is_not_used_again(site):
+    """awslambdaric ends when its answer is refused: the next invocation must not meet its last moments."""
+    for _ in range(5):
+        assert site.call("Toy", {"do": "large", "bytes": RESPONSE_BYTES_MAX + 1}).error
+        assert not site.call("Toy", {}).error
