@@ -4,7 +4,7 @@
     python -m chalicelib.cli.deploy_template west > build/merge.json     the same from a shell
 
 Each file holds one concern. each-table.yaml is made once for every table of ports/metadata.py,
-each-function.yaml once for every function of app.py; <Table>, <table>, <Function>, <function> stand for names.
+each-function.yaml once for every function of app.py; <Table>, <table>, <Function>, <function> are names.
 Errors  Failure(USAGE): no such stage, or two files say different things of one property
 Source  Chalice, "chalice package --merge-template": mappings are merged, everything else is replaced.
 """

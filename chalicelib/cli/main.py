@@ -12,6 +12,7 @@ from chalicelib.cli import (
     bucket,
     connections,
     demo,
+    deploy,
     fullsync,
     gc,
     proxy_get,
@@ -39,7 +40,7 @@ demo.register(app)
 connections.register(app)
 status.register(app)
 gc.register(app)
-for group in (user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app):
+for group in (user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app, deploy.app):
     app.add_typer(group)
 
 

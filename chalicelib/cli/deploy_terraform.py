@@ -1,0 +1,55 @@
+"""What `--format terraform` leaves for the module in infra/terraform: the same zips, and its variables.
+
+    build/<stage>/causeway.tfvars.json      site, region, where the zips are, each function
+Source  infra/terraform/README.md says how the module takes them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from chalicelib.cli.deploy_package import Build
+from chalicelib.cli.deploy_template import FUNCTIONS
+from chalicelib.cli.output import Output
+
+VARIABLES_FILE = "causeway.tfvars.json"
+MODULE = Path("infra", "terraform")
+
+
+def variables(build: Build) -> dict[str, Any]:
+    """The module's variables of one packaged stage."""
+    functions = {}
+    for logical_id, name in FUNCTIONS.items():
+        said = build.template["Resources"][logical_id]["Properties"]
+        functions[name] = {
+            "handler": said["Handler"],
+            "timeout": said["Timeout"],
+            "memory_size": said["MemorySize"],
+            # What refers to another resource is the module's to give: it makes those resources.
+            "environment": {k: v for k, v in said["Environment"]["Variables"].items() if isinstance(v, str)},
+        }
+    zips = {path.name: str(path) for path in build.zips}
+    return {
+        "site": build.site,
+        "region": build.region,
+        "runtime": build.template["Resources"]["Gateway"]["Properties"]["Runtime"],
+        "deployment_zip": zips["deployment.zip"],
+        "layer_zip": zips["layer-deployment.zip"],
+        "functions": functions,
+    }
+
+
+def write_variables(build: Build) -> Path:
+    """Leave them beside the package."""
+    path = build.directory / VARIABLES_FILE
+    path.write_text(json.dumps(variables(build), indent=1) + "\n")
+    return path
+
+
+def plan(out: Output, project: Path, build: Build) -> None:
+    """Say how Terraform shows what it would change."""
+    path = write_variables(build)
+    command = f"terraform -chdir={project / MODULE} plan -var-file={path}"
+    out.value({"variables": str(path), "command": command}, command)
