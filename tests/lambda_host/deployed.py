@@ -9,7 +9,9 @@
 Promise what the template declares as queues is there, with its redrive policy and time-outs
 """
 
+import json
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
@@ -21,10 +23,12 @@ import boto3
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
 from chalicelib.replication.setup import secret_of
+from chalicelib.s3.canonical import sign
 from chalicelib.settings import Settings
 from tests.lambda_host.packaging import Package, packaged
 from tests.lambda_host.resources import made_key, made_queues
 from tests.lambda_host.site import LambdaSite
+from tests.lambda_host.toy import ask
 from tests.services.run import Service
 from tests.site_process import SiteProcess, _empty, variables
 
@@ -34,8 +38,8 @@ SETTINGS = {each.name for each in fields(Settings)}
 class FrontSite(SiteProcess):
     """A front of the site, with what tests of clients ask of a running site."""
 
-    def __init__(self, url: str, keys: tuple[str, str], environment: dict[str, str]) -> None:
-        self._url, self._keys, self._environment = url, keys, environment
+    def __init__(self, front: str, url: str, keys: tuple[str, str], environment: dict[str, str]) -> None:
+        self.front, self._url, self._keys, self._environment = front, url, keys, environment
         self.name = environment["CAUSEWAY_SITE"]
 
     @property
@@ -64,6 +68,18 @@ class FrontSite(SiteProcess):
         """The administrator's."""
         return self._keys
 
+    def admin(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
+        """One call of the admin API, signed for the whole path."""
+        parts = urlsplit(self._url)
+        target = f"{parts.path}/causeway/admin/{path}"
+        body = json.dumps(fields).encode() if fields else b""
+        headers = (("host", parts.netloc),)
+        now_ms = int(time.time() * 1000)
+        signed = sign(method, target.encode(), (), headers, credentials=self.credentials, now_ms=now_ms)
+        told = ask(f"http://{parts.netloc}", method, target, dict(headers) | dict(signed), body or None)
+        assert told.status == 200, told
+        return told.json()
+
 
 class DeployedSite:
     """One site of functions and where its things are."""
@@ -75,7 +91,7 @@ class DeployedSite:
     def front(self, name: str) -> FrontSite:
         """`rest`, `domain` or `url`."""
         urls = {"rest": self.host.rest_url, "domain": self.host.domain_url, "url": self.host.function_url}
-        return FrontSite(urls[name], self.keys, self.settings())
+        return FrontSite(name, urls[name], self.keys, self.settings())
 
     def settings(self) -> dict[str, str]:
         """What its functions are told, but for what only the template knows."""

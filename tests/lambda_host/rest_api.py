@@ -12,7 +12,8 @@ Source  API Gateway developer guide: "Amazon API Gateway important notes", "Lamb
         Gateway", "Quotas for configuring and running a REST API", "Gateway response types". What is not
         documented: localstack's `next_gen` (its tests ran against AWS) for header names, Architect's sandbox
         ("actually observed") for REMAPPED, clients' bug reports for the texts of 413.
-Unsure  whether real routing counts empty segments (`/b//k`, `/b/k/`): here they are passed over
+Unsure  whether real routing counts empty segments (`/b//k`, `/b/k/`): here they are passed over; whether
+        requestContext.path of `/stage` is `/stage` or `/stage/`: here it is as sent
 """
 
 import base64
@@ -119,12 +120,12 @@ class RestApi:
             "multiValueQueryStringParameters": queries or None,
             "pathParameters": parameters or None,
             "stageVariables": None,
-            "requestContext": self._context(request, path, route),
+            "requestContext": self._context(request, route),
             "body": body or None,
             "isBase64Encoded": bool(body) and binary,
         }
 
-    def _context(self, request: Request, path: str, route: Route) -> dict[str, Any]:
+    def _context(self, request: Request, route: Route) -> dict[str, Any]:
         host = request.header("host")
         return {
             "resourceId": "123abc",
@@ -132,7 +133,7 @@ class RestApi:
             "httpMethod": request.method,
             "extendedRequestId": uuid.uuid4().hex[:15] + "=",
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()),
-            "path": self._prefix + path,
+            "path": request.path,
             "accountId": ACCOUNT,
             "protocol": "HTTP/1.1",
             "stage": self._api.stage,
