@@ -36,8 +36,6 @@ class Artifacts:
     def upload_text(self, text: str, name: str) -> str:
         """Send a text; its URL."""
         key = self._send(text.encode(), name)
-        if self._aws.endpoint_url:
-            return f"{self._aws.endpoint_url}/{self.bucket}/{key}"
         suffix = "amazonaws.com.cn" if self._aws.region.startswith("cn-") else "amazonaws.com"
         return f"https://{self.bucket}.s3.{self._aws.region}.{suffix}/{key}"
 
@@ -93,8 +91,12 @@ class Artifacts:
         self._s3.put_bucket_encryption(
             ServerSideEncryptionConfiguration={"Rules": [by_default]}, **self._ours()
         )
+        if not self._aws.endpoint_url.startswith("http://"):  # LocalStack or moto, without TLS
+            self._s3.put_bucket_policy(Policy=json.dumps(self._only_tls()), **self._ours())
+
+    def _only_tls(self) -> dict[str, Any]:
         arn = f"arn:{_partition(self._aws.region)}:s3:::{self.bucket}"
-        only_tls = {
+        refused = {
             "Sid": "OnlyTls",
             "Effect": "Deny",
             "Principal": "*",
@@ -102,8 +104,7 @@ class Artifacts:
             "Resource": [arn, f"{arn}/*"],
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
-        policy = {"Version": "2012-10-17", "Statement": [only_tls]}
-        self._s3.put_bucket_policy(Policy=json.dumps(policy), **self._ours())
+        return {"Version": "2012-10-17", "Statement": [refused]}
 
     def _ours(self) -> dict[str, str]:
         return {"Bucket": self.bucket, "ExpectedBucketOwner": self._aws.account}

@@ -173,10 +173,10 @@ class Stack:
     def _never_made(self, there: dict[str, Any]) -> str:
         of_it = f"--stack-name {self.name} --region {self._aws.region}"
         return (
-            f"{self.name} is {there['StackStatus']}: its first making failed, and CloudFormation changes no such "
-            f"stack. `aws cloudformation describe-stack-events {of_it}` says why; then remove it by "
-            f"`aws cloudformation delete-stack {of_it}`. Tables, bucket and key that it left are kept: remove them "
-            "if they are empty, or take them in by --adopt"
+            f"{self.name} is {there['StackStatus']}: its first making failed, and CloudFormation changes no "
+            f"such stack. `aws cloudformation describe-stack-events {of_it}` says why; then remove it by "
+            f"`aws cloudformation delete-stack {of_it}`. Tables, bucket and key that it left are kept: "
+            "remove them if they are empty, or take them in by --adopt"
         )
 
 

@@ -125,7 +125,7 @@ def _run(copy: Path, out: Path, stage: str) -> None:
         (copy / ".chalice" / policy).write_text('{"Version": "2012-10-17", "Statement": []}')
     region = of_stage.get("environment_variables", {}).get("CAUSEWAY_REGION", "us-east-1")
     command = [str(Path(sys.executable).parent / "chalice"), "package", "--stage", stage]
-    if (copy / TEMPLATES).is_dir() and "fullsync_step" in (copy / "app.py").read_text():
+    if (copy / TEMPLATES).is_dir():
         merge = out.with_name("merge.json")
         merge.write_text(json.dumps(merge_template(copy, stage)))
         command += ["--merge-template", str(merge)]

@@ -1,0 +1,1 @@
+"""What infra/ makes, checked without an AWS account."""
