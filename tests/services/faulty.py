@@ -7,6 +7,9 @@
         relay.next("*", refused("ThrottlingException"), times=None)      until relay.clear()
         relay.next("GetItem", late(30))                      done at once, answered beyond read time-outs
         relay.next("GET /*", early(0.5))                     waits, is then passed on
+        relay.next("GetItem", DENIED)                        as if a role lacked the permission
+        relay.before = lambda n, operation: …                called before the n-th call (from 1) is passed on
+        relay.after = lambda n, operation: …                 called once it is done, before it is answered
         relay.calls                                          operations, in the order they came
         relay.count("PUT */blocks/*")                        how many of them
 
@@ -20,7 +23,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -66,6 +69,14 @@ def refused(code: str, status: int = 400, message: str = "", **more: Any) -> Fau
 SLOW_DOWN = refused("SlowDown", 503)
 THROTTLED = refused("ThrottlingException")
 THROUGHPUT = refused("ProvisionedThroughputExceededException")
+DENIED = refused("AccessDeniedException")  # of services that speak JSON
+FORBIDDEN = refused("AccessDenied", 403)  # of S3
+
+Told = Callable[[int, str], None]
+
+
+def _say_nothing(n: int, operation: str) -> None:
+    pass
 
 
 def early(seconds: float) -> Fault:
@@ -93,6 +104,8 @@ class FaultyRelay:
         self.target = target
         self.endpoint = ""
         self.calls: list[str] = []
+        self.before: Told = _say_nothing
+        self.after: Told = _say_nothing
         self.closed = threading.Event()
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
@@ -118,21 +131,24 @@ class FaultyRelay:
         with self._lock:
             return sum(1 for call in self.calls if fnmatchcase(call, pattern))
 
-    def meet(self, operation: str) -> Fault:
-        """What befalls a call that has just come."""
+    def meet(self, operation: str) -> tuple[int, Fault]:
+        """Which call this is that has just come, and what befalls it."""
         with self._lock:
             self.calls.append(operation)
-            for rule in self._rules:
-                if not fnmatchcase(operation, rule.pattern):
-                    continue
-                if rule.skip:
-                    rule.skip -= 1
-                    continue
-                if rule.left is not None:
-                    rule.left -= 1
-                    if rule.left == 0:
-                        self._rules.remove(rule)
-                return rule.fault
+            return len(self.calls), self._fault_of(operation)
+
+    def _fault_of(self, operation: str) -> Fault:
+        for rule in self._rules:
+            if not fnmatchcase(operation, rule.pattern):
+                continue
+            if rule.skip:
+                rule.skip -= 1
+                continue
+            if rule.left is not None:
+                rule.left -= 1
+                if rule.left == 0:
+                    self._rules.remove(rule)
+            return rule.fault
         return Fault()
 
 
@@ -178,9 +194,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.relay.meet(self._operation())
+        operation = self._operation()
+        n, fault = self.relay.meet(operation)
         self._wait(fault.before_s)
+        self.relay.before(n, operation)
         answer = self._forward(body) if fault.forward else None
+        self.relay.after(n, operation)
         self._wait(fault.after_s)
         if fault.cut:
             self._cut()
@@ -238,8 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, fault: Fault) -> None:
         if "X-Amz-Target" in self.headers:
             kind = "application/x-amz-json-1.0"
-            told = {"__type": f"com.amazonaws#{fault.code}", "message": fault.message, **dict(fault.more)}
-            body = json.dumps(told).encode()
+            fields = {"__type": f"com.amazonaws#{fault.code}", "message": fault.message, **dict(fault.more)}
+            body = json.dumps(fields).encode()
         else:
             kind = "application/xml"
             told = f"<Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>"

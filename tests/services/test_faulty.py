@@ -5,7 +5,17 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from chalicelib.adapters.dynamodb import client_config, create_tables
-from tests.services.faulty import CUT_AFTER, CUT_BEFORE, SLOW_DOWN, early, faulty, late, refused
+from tests.services.faulty import (
+    CUT_AFTER,
+    CUT_BEFORE,
+    DENIED,
+    FORBIDDEN,
+    SLOW_DOWN,
+    early,
+    faulty,
+    late,
+    refused,
+)
 
 KEY = {"pk": {"S": "p"}, "sk": {"B": b"s"}}
 
@@ -50,8 +60,9 @@ def there(tables):
         (CUT_AFTER, ConnectionClosedError, True),
         (late(2), ReadTimeoutError, True),
         (refused("ThrottlingException"), ClientError, False),
+        (DENIED, ClientError, False),
     ],
-    ids=["cut before", "cut after", "late", "refused"],
+    ids=["cut before", "cut after", "late", "refused", "denied"],
 )
 def test_one_call_fails(client, tables, relay, fault, error, done):
     """The fault befalls the call it was meant for, once; what was done is done."""
@@ -80,6 +91,22 @@ def test_after_and_times(client, relay):
     assert ["done", "ThrottlingException", "ThrottlingException", "done"] == fates
 
 
+def test_callers_are_told_of_each_call(client, tables, relay):
+    """Before a call nothing is done yet; after it, it is, though nobody has been answered."""
+    told = []
+    relay.before = lambda n, operation: told.append(("before", n, operation, there(tables)))
+    relay.after = lambda n, operation: told.append(("after", n, operation, there(tables)))
+    client.get_item(TableName="relayed-keys", Key=KEY)
+    put(client)
+
+    assert [
+        ("before", 1, "GetItem", False),
+        ("after", 1, "GetItem", False),
+        ("before", 2, "PutItem", False),
+        ("after", 2, "PutItem", True),
+    ] == told
+
+
 def test_fields_of_an_answer(client, relay):
     """What a refused transaction says of its items arrives."""
     reasons = [{"Code": "TransactionConflict"}]
@@ -106,5 +133,8 @@ def test_before_minio(minio):
         assert 100_000 == s3.head_object(Bucket="relayed", Key="one")["ContentLength"]
         assert ["one"] == [each["Key"] for each in s3.list_objects_v2(Bucket="relayed")["Contents"]]
         assert 2 == relay.count("PUT /relayed/one")
+        relay.next("GET */one", FORBIDDEN)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.get_object(Bucket="relayed", Key="one")
         s3.delete_object(Bucket="relayed", Key="one")
         s3.delete_bucket(Bucket="relayed")
