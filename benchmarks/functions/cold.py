@@ -29,6 +29,7 @@ class Cold:
     seconds: list[float] = field(default_factory=list)
     init: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # a figure of a failed invocation says little
 
     @property
     def ms(self) -> float:
@@ -62,7 +63,9 @@ def measure(site: LambdaSite, function: str, call: Callable[[], object], found: 
     """One cold start."""
     site.forget_idle(function)
     began = time.perf_counter()
-    call()
+    result = call()
+    if getattr(result, "error", False):
+        found.failures.append(str(result.problem.get("errorType")))
     found.seconds.append(time.perf_counter() - began)
     (sandbox,) = site.sandboxes(function)
     found.init.append(sandbox.init_s)

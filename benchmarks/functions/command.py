@@ -18,8 +18,9 @@ from pathlib import Path
 
 import boto3
 
-from benchmarks.functions import cold
+from benchmarks.functions import cold, warm
 from benchmarks.functions.baseline import baseline
+from benchmarks.functions.report import Found, write_markdown
 from tests.lambda_host import LambdaSite
 from tests.lambda_host.deployed import DeployedSite, deployed
 from tests.services.install import Missing
@@ -27,37 +28,43 @@ from tests.services.run import dynamodb_local, minio_server, moto_server
 
 KIB = 1 << 10
 OBJECTS = {"4 KiB, inline in its record": 4 * KIB, "64 KiB, in a block": 64 * KIB}
-RATIO_MAX = 1.3
+BUCKET = "bench"
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks functions", description=__doc__)
     parser.add_argument("-n", "--repeats", type=int, default=9, help="cold starts of each (%(default)s)")
+    parser.add_argument("--requests", type=int, default=500, help="warm ones of each (%(default)s)")
     parser.add_argument("--only", choices=("cold", "functions", "warm"), help="one part")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables between their markers"
+    )
     asked = parser.parse_args(arguments)
+    found = Found(asked.repeats, os.getloadavg()[0])
     try:
         with _sites() as (ours, theirs):
-            return _measure(ours, theirs, asked)
+            _measure(ours, theirs, asked, found)
     except Missing as reason:
         print(reason)
         return 3
+    print("\n".join(found.lines()))
+    if asked.markdown:
+        write_markdown(found, asked.markdown)
+    return 0 if found.reached else 1
 
 
-def _measure(ours: DeployedSite, theirs: LambdaSite, asked: argparse.Namespace) -> int:
+def _measure(ours: DeployedSite, theirs: LambdaSite, asked: argparse.Namespace, found: Found) -> None:
     paths = _objects(ours)
-    if asked.only in (None, "functions"):
-        for each in cold.of_every_function(ours, next(iter(paths.values())), max(2, asked.repeats // 3)):
-            print(f"{each.name:14} cold {each.ms:5.0f} ms, import {each.init_ms:5.0f}, {each.mib:3.0f} MiB")
-    reached = True
+    found.zips = ours.package.zips
     if asked.only in (None, "cold"):
-        other, mine = cold.beside_the_baseline(ours, theirs, paths, asked.repeats)
-        print(f"baseline: {other.ms:.0f} ms, import {other.init_ms:.0f}, {other.mib:.0f} MiB")
-        for each in mine.values():
-            ratio = each.ms / other.ms
-            print(f"{each.name}: {each.ms:.0f} ms, import {each.init_ms:.0f}, {ratio:.2f} × (≤ {RATIO_MAX})")
-            reached = reached and ratio <= RATIO_MAX
-    return 0 if reached else 1
+        found.baseline, first = cold.beside_the_baseline(ours, theirs, paths, asked.repeats)
+        found.first = list(first.values())
+    if asked.only in (None, "functions"):
+        path = next(iter(paths.values()))
+        found.functions = cold.of_every_function(ours, path, max(2, asked.repeats // 3))
+    if asked.only in (None, "warm"):
+        found.warm = warm.measure(ours, BUCKET, asked.requests)
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def _sites() -> Iterator[tuple[DeployedSite, LambdaSite]]:
 
 def _prepare(minio, dynamodb, environment: dict[str, str]) -> None:
     keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
-    region = "us-west-2"  # the functions': DynamoDB Local keeps regions apart
+    region = "us-west-2"  # the functions'; DynamoDB Local keeps regions apart
     tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, region_name=region, **keys)
     tables.create_table(
         TableName=environment["TABLE"],
@@ -103,7 +110,7 @@ def _prepare(minio, dynamodb, environment: dict[str, str]) -> None:
 
 def _objects(ours: DeployedSite) -> dict[str, str]:
     s3 = ours.front("url").boto3()
-    s3.create_bucket(Bucket="bench")
+    s3.create_bucket(Bucket=BUCKET)
     for size in OBJECTS.values():
-        s3.put_object(Bucket="bench", Key=f"o{size}", Body=os.urandom(size))
-    return {name: f"/bench/o{size}" for name, size in OBJECTS.items()}
+        s3.put_object(Bucket=BUCKET, Key=f"o{size}", Body=os.urandom(size))
+    return {name: f"/{BUCKET}/o{size}" for name, size in OBJECTS.items()}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,9 +146,12 @@ def deployed(  # noqa: PLR0913 - a site and what it stands on
             "kms_endpoint": moto.endpoint,
             **settings,
         }
-        environment = variables({n: v for n, v in told.items() if n in SETTINGS})
-        if "kms_key" not in SETTINGS:
-            environment |= variables({"master_key": secrets.token_hex(32)})
+        # R1: drop this and the condition once chalicelib.adapters.kms is there.
+        kms_here = find_spec("chalicelib.adapters.kms") is not None
+        known = SETTINGS if kms_here else SETTINGS - {"kms_key"}
+        environment = variables({n: v for n, v in told.items() if n in known})
+        if not kms_here:
+            environment |= variables({"master_key": secrets.token_hex(32), "kms_key": ""})
         environment |= {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
         host = stack.enter_context(
             LambdaSite(package, environment, resources, moto, concurrency, compiled=compiled)

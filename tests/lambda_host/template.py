@@ -130,17 +130,26 @@ class Template:
             name=name,
             function_name=function_name,
             handler=properties["Handler"],
-            timeout_s=int(properties.get("Timeout", 3)),
-            memory_mb=int(properties.get("MemorySize", 128)),
-            reserved=properties.get("ReservedConcurrentExecutions"),
+            timeout_s=int(self.resolve(properties.get("Timeout", 3))),
+            memory_mb=int(self.resolve(properties.get("MemorySize", 128))),
+            reserved=self.resolve(properties.get("ReservedConcurrentExecutions")),
             has_url="FunctionUrlConfig" in properties,
-            queues=tuple(_queue(e["Properties"]) for e in events if e["Type"] == "SQS"),
+            queues=tuple(self._queue(e["Properties"]) for e in events if e["Type"] == "SQS"),
             schedules=tuple(
                 _schedule(e["Properties"]) for e in events if e["Type"] in ("Schedule", "ScheduleV2")
             ),
             arn=f"arn:aws:lambda:{self.region}:{ACCOUNT}:function:{function_name}",
             _variables=properties.get("Environment", {}).get("Variables", {}),
             _template=self,
+        )
+
+    def _queue(self, properties: dict[str, Any]) -> QueueSource:
+        scaling = self.resolve(properties.get("ScalingConfig", {}))
+        return QueueSource(
+            queue=properties["Queue"],
+            batch_size=int(self.resolve(properties.get("BatchSize", 10))),
+            reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+            concurrency=int(scaling.get("MaximumConcurrency", 0)),
         )
 
     def _route(self, path: str, method: str, integration: dict[str, Any]) -> Route:
@@ -247,15 +256,6 @@ class Template:
 def _text(integration: dict[str, Any]) -> str:
     uri = integration["uri"]
     return uri if isinstance(uri, str) else str(uri.get("Fn::Sub", uri))
-
-
-def _queue(properties: dict[str, Any]) -> QueueSource:
-    return QueueSource(
-        queue=properties["Queue"],
-        batch_size=int(properties.get("BatchSize", 10)),
-        reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
-        concurrency=int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", 0)),
-    )
 
 
 def _schedule(properties: dict[str, Any]) -> Schedule:
