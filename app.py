@@ -1,11 +1,15 @@
 """Causeway as Lambda functions: which event calls what. No logic stands here.
 
     api_handler, gateway   HTTP: every method and path, behind a REST API and behind a Function URL
-    on_documents           ObjectCreated below manifests/ of the block bucket (infra/ binds it, by SQS or not)
-    sweep, fullsync        each minute         collect   each hour
+    on_documents           messages of bucket events: something was created below manifests/
+    sweep, fullsync        each minute: what is owed; which fullsyncs are due
+    fullsync_step          messages of `fullsync` and of its own: go on with one link's run
+    collect                each hour: GC, the only one that deletes blocks
+    administrator          invoked once by hand: the first administrator
 
 HTTP events never reach Chalice's own request handling: it would refuse S3 clients (no Accept header: 400,
-other content types: 415) and decode what they signed. The routes only make the API.
+other content types: 415) and decode what they signed. The routes only make the API. Queues are bound in
+infra/, where Chalice has no word for partial batch responses.
 Source  DESIGN §4; docs of Chalice 1.34.
 """
 
@@ -53,6 +57,18 @@ def on_documents(event: Any, context: Any) -> Any:
     return functions.on_documents(event, context)
 
 
+@app.lambda_function(name="fullsync_step")
+def fullsync_step(event: Any, context: Any) -> Any:
+    """Go on with a run until the function's time is nearly up."""
+    return functions.fullsync_step(event, context)
+
+
+@app.lambda_function(name="administrator")
+def administrator(event: Any, context: Any) -> Any:
+    """The first administrator's keys, once."""
+    return functions.administrator(event, context)
+
+
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
 def sweep(event: CloudWatchEvent) -> Any:
     """What is due: first tries that no event came for, and later tries."""
@@ -61,7 +77,7 @@ def sweep(event: CloudWatchEvent) -> Any:
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="fullsync")
 def fullsync(event: CloudWatchEvent) -> Any:
-    """Runs keep their own times (6 hours by default); this looks for those that have come."""
+    """Each link has its own interval, the stage's unless it was given one; this looks which are over."""
     return functions.fullsync(event.to_dict(), event.context)
 
 

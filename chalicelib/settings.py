@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 PREFIX = "CAUSEWAY_"
 NOT_OURS = "CAUSEWAY_TEST_"  # what test runs tell each other
 MASTER_KEY_DIGITS = 64  # 32 bytes
+TOKEN_CHARS_MIN = 16  # a token of fewer could be guessed
 _SITE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
@@ -99,6 +100,19 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _queue(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(parts.path) < 2:
+        raise ValueError("use a queue's URL")
+    return value
+
+
+def _token(value: str) -> str:
+    if not TOKEN_CHARS_MIN <= len(value) <= 256 or not value.isascii() or not value.isprintable():
+        raise ValueError(f"use {TOKEN_CHARS_MIN} to 256 printable characters, by chance")
+    return value
+
+
 def _domains(value: str) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
     if not all(_DOMAIN.fullmatch(name) for name in names):
@@ -157,6 +171,16 @@ class Settings:
     ca_file: Path | None = _setting(_file, None)  # who may vouch for linked sites; unset: the system's
     master_key: bytes | None = _setting(_master_key, None, secret=True)
     master_key_file: Path | None = _setting(Path, None)
+    kms_key: str = _setting(_text, "")  # of AWS KMS: id, ARN or alias/…; it keeps the master key then
+    kms_endpoint: str = _setting(_url, "")  # "" is AWS itself, here and below
+
+    documents_queue: str = _setting(_queue, "")  # SQS, by URL: bucket events
+    fullsync_queue: str = _setting(_queue, "")  # who drives which run next
+    documents_dead_queue: str = _setting(_queue, "")  # messages that were given up
+    fullsync_dead_queue: str = _setting(_queue, "")
+    sqs_endpoint: str = _setting(_url, "")
+    queue_tries: int = _setting(_whole(1, 1000), 5)  # as the queues' maxReceiveCount
+    events_token: str = _setting(_token, "", secret=True)  # MinIO's webhook shows it; unset: no webhook
 
     workers: int = _setting(_whole(1, 64), 2)
     threads: int = _setting(_whole(8, 4096), 256)  # connections a worker serves; one thread each
@@ -235,10 +259,7 @@ def _missing(settings: Settings, sources: Mapping[str, str]) -> list[str]:
     if settings.backend is Backend.AWS:
         if not settings.blocks_bucket:
             problems.append(f"{variable_of('blocks_bucket')}: missing, the bucket for blocks")
-        if not settings.master_key and not settings.master_key_file:
-            problems.append(f"{variable_of('master_key')}: missing, or {variable_of('master_key_file')}")
-    if settings.master_key and settings.master_key_file:
-        problems.append(f"{variable_of('master_key')} and {variable_of('master_key_file')}: use one")
+    problems += _keys(settings)
     if ("tls_cert" in tried) != ("tls_key" in tried):
         problems.append(f"{variable_of('tls_cert')} and {variable_of('tls_key')}: use both or neither")
     if settings.buffer_bytes < 4 * settings.block_size:
@@ -246,3 +267,16 @@ def _missing(settings: Settings, sources: Mapping[str, str]) -> list[str]:
             f"{variable_of('buffer_bytes')}: less than four blocks of {settings.block_size} bytes"
         )
     return problems
+
+
+def _keys(settings: Settings) -> list[str]:
+    """The master key comes from one place; a directory makes one of its own."""
+    given = [name for name in ("kms_key", "master_key", "master_key_file") if getattr(settings, name)]
+    if len(given) > 1:
+        return [f"{' and '.join(variable_of(name) for name in given)}: use one"]
+    if settings.backend is Backend.AWS and not given:
+        others = f"{variable_of('master_key')} or {variable_of('master_key_file')}"
+        return [f"{variable_of('kms_key')}: missing, the KMS key that keeps secrets; or {others}"]
+    if settings.backend is Backend.DIRECTORY and settings.kms_key:
+        return [f"{variable_of('kms_key')}: for tables in DynamoDB only; a directory has its master.key"]
+    return []

@@ -51,7 +51,21 @@ def test_aws_needs_a_bucket_and_a_key():
     told = "\n".join(problems(SITE="north", BACKEND="aws"))
 
     assert "CAUSEWAY_BLOCKS_BUCKET: missing" in told
-    assert "CAUSEWAY_MASTER_KEY: missing" in told
+    assert "CAUSEWAY_KMS_KEY: missing" in told and "CAUSEWAY_MASTER_KEY" in told
+
+
+def test_one_key_keeps_secrets():
+    aws = {"SITE": "north", "BACKEND": "aws", "BLOCKS_BUCKET": "blocks"}
+
+    assert "use one" in "\n".join(problems(**aws, MASTER_KEY=KEY, KMS_KEY="alias/north"))
+    assert "CAUSEWAY_KMS_KEY" in "\n".join(problems(SITE="north", DATA="d", KMS_KEY="alias/north"))
+
+
+def test_queues_are_urls_and_tokens_are_long():
+    told = "\n".join(problems(SITE="north", DATA="d", FULLSYNC_QUEUE="causeway", EVENTS_TOKEN="short-one"))
+
+    assert "CAUSEWAY_FULLSYNC_QUEUE" in told and "CAUSEWAY_EVENTS_TOKEN" in told
+    assert "short-one" not in told
 
 
 def test_other_variables_are_nobody_s_business():

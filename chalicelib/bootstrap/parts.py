@@ -77,6 +77,7 @@ def rules(settings: Settings) -> Rules:
         inline_max=inline_max,
         leeway_ms=settings.leeway,
         gc_hold_ms=settings.gc_hold,
+        fullsync_interval_ms=settings.fullsync_interval,
         region=settings.region,
         documents=aws,
     )

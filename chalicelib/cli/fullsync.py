@@ -18,6 +18,7 @@ from chalicelib.settings import duration_ms
 app = noun("fullsync", "Compare with a sink and stream what it lacks.")
 Sink = Annotated[str, typer.Argument(metavar="SINK", help="The sink's site name.")]
 WAIT_STEP_S = 0.25
+_WORDS = {"never": 0, "0": 0, "default": None}
 TREE_DEPTH_SHOWN = 4  # digits of a prefix that matter for a progress bar
 
 
@@ -69,19 +70,21 @@ def stop(at: At, sink: Sink) -> None:
     "interval",
     "causeway fullsync interval east 6h",
     "causeway fullsync interval east never",
+    "causeway fullsync interval east default",
 )
 def interval(
     at: At,
     sink: Sink,
-    every: Annotated[str, typer.Argument(metavar="DURATION", help="30m, 6h, 7d, or never.")],
+    every: Annotated[str, typer.Argument(metavar="DURATION", help="30m, 6h, 7d, never, or default: as the site is set.")],
 ) -> None:
     """Set how often a run begins by itself."""
     try:
-        every_ms = 0 if every in ("never", "0") else duration_ms(every)
+        every_ms = _WORDS[every] if every in _WORDS else duration_ms(every)
     except ValueError as problem:
-        raise usage(f"{every}: {problem}, or never") from problem
+        raise usage(f"{every}: {problem}, never or default") from problem
     run = at.site.post("links", sink, "fullsync", action="interval", interval_ms=every_ms)
-    at.out.value(run, f"a fullsync to {sink} begins by itself: {every if every_ms else 'never'}")
+    told = f"every {duration(run['interval_ms'])}" if run["interval_ms"] else "never"
+    at.out.value(run, f"a fullsync to {sink} begins by itself: {told}")
 
 
 def follow(site: AdminClient, sink: str, out: Output, also: Callable[[], None] = lambda: None) -> Fields:

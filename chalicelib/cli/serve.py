@@ -43,6 +43,8 @@ _HELP: dict[str, dict[str, str]] = {
         "blocks_endpoint": "Its endpoint, if it is not AWS.",
         "dynamodb_prefix": "What the tables' names begin with.",
         "dynamodb_endpoint": "Their endpoint, if it is not AWS.",
+        "kms_key": "Of AWS KMS: the key that keeps this site's secrets.",
+        "kms_endpoint": "Its endpoint, if it is not AWS.",
         "master_key_file": "The key secrets are encrypted under; unset: in the data directory.",
     },
     "Limits": {
@@ -53,7 +55,7 @@ _HELP: dict[str, dict[str, str]] = {
         "inline_max": "Objects up to this size live in their record.",
         "leeway": "How long superseded blocks stay for readers.",
         "gc_hold": "How long an unreachable sink may keep superseded blocks alive.",
-        "fullsync_interval": "How often new links are compared.",
+        "fullsync_interval": "How often links without an interval of their own are compared.",
     },
     "Log": {"log_level": "debug, info, warning or error.", "log_file": "Unset: standard error."},
 }

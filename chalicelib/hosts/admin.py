@@ -199,7 +199,7 @@ class AdminApi:
 
     def _fullsync_status(self, name: str, fields: Fields) -> Any:
         link = self._node.links.read().get(name)
-        return {**asdict(self._node.runs.read(name)), "interval_ms": link.fullsync_interval_ms}
+        return {**asdict(self._node.runs.read(name)), "interval_ms": self._node.interval_ms(link)}
 
     def _gc(self, name: str, fields: Fields) -> Any:
         return asdict(self._node.collect())

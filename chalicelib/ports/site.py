@@ -43,6 +43,7 @@ class Rules:
     read_ahead: int = 2  # per download: blocks fetched before they are asked for
     conflict_tries: int = 64  # a compare-and-set that loses this often means a key hotter than we serve
     region: str = ""  # "" accepts any region a client signs for
+    fullsync_interval_ms: int = 6 * HOUR_MS  # of links without one of their own; 0: never (Riak CS: 6 h)
     documents: bool = False  # write manifest documents beside the blocks (S3, MinIO)
 
 

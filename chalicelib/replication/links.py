@@ -28,7 +28,6 @@ from chalicelib.ports.system import Clock
 
 LINKS = RowId(Table.SITE, "site", b"links")
 RECORD = RowId(Table.SITE, "site", b"record")
-FULLSYNC_INTERVAL_MS = 6 * 3600 * 1000  # Riak CS's documented default of 360 minutes
 STORED_FORM_VERSION = 1  # of everything in a site's tables
 REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
 # Where links are not checked in the commit itself: a commit that read them has taken place, or failed, by
@@ -58,7 +57,7 @@ class Link:
     backfilling: bool = False
     proxy_get: bool = False
     blocks: bool = True
-    fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
+    fullsync_interval_ms: int | None = None  # None: as the site's rules say, whatever they say then
     tables: str = ""  # how to reach the sink's tables directly, or "" for its HTTP API
     enabled_ms: int = 0
     administers: bool = False

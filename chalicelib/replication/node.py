@@ -28,7 +28,7 @@ from chalicelib.replication.outbox import LARGE, RECORD, SMALL, Outbox, owed_key
 from chalicelib.replication.primary import PrimaryNames, decide_for, local_names
 from chalicelib.replication.proxy_get import ProxyGetBlocks
 from chalicelib.replication.realtime import Progress, Realtime
-from chalicelib.replication.runs import Phase, Run, Runs, State
+from chalicelib.replication.runs import LEASE_MS, Phase, Run, Runs, State
 from chalicelib.replication.sink import Sink
 
 Dial = Callable[[Link], Peer]
@@ -136,8 +136,13 @@ class Node:
     def start_fullsync(self, sink: str, *, anyway: bool = False, dry_run: bool = False) -> Run:
         """Begin a run now, unless one is running."""
         link = self.links.read().get(sink)
-        interval = link.fullsync_interval_ms
-        return self.runs.start(sink, self.site.clock.now_ms(), interval, anyway=anyway, dry_run=dry_run)
+        now_ms, every_ms = self.site.clock.now_ms(), self.interval_ms(link)
+        return self.runs.start(sink, now_ms, every_ms, anyway=anyway, dry_run=dry_run)
+
+    def interval_ms(self, link: Link) -> int:
+        """How often a link is compared: its own interval, or the site's; 0 for never."""
+        own = link.fullsync_interval_ms
+        return self.site.rules.fullsync_interval_ms if own is None else own
 
     def schedule(self) -> list[str]:
         """Start every run whose time has come; the sinks whose run is running now."""
@@ -164,11 +169,14 @@ class Node:
             return False
         ended = run.state in (State.COMPLETE, State.INCOMPLETE)
         early = ended and self._backfills(link, now_ms) and not self._backfills(link, run.started_ms)
-        return early or (link.fullsync_interval_ms > 0 and run.next_ms <= now_ms)
+        every_ms = self.interval_ms(link)
+        # A shorter interval than the last run was planned by counts from now on.
+        return early or (every_ms > 0 and min(run.next_ms, run.started_ms + every_ms) <= now_ms)
 
-    def drive_fullsync(self, sink: str, budget_ms: int) -> Run | None:
-        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it."""
-        run = self.runs.lease(sink, self.site.clock.now_ms())
+    def drive_fullsync(self, sink: str, budget_ms: int, lease_ms: int = LEASE_MS) -> Run | None:
+        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. Whoever
+        will not live longer than `lease_ms` says so: should it die, the next one need not wait longer."""
+        run = self.runs.lease(sink, self.site.clock.now_ms(), lease_ms)
         if run is None:
             return None
         link = self.links.read().get(sink)
@@ -177,7 +185,7 @@ class Node:
         while run.state is State.RUNNING:
             stepped, stop = self._step(fullsync, link, run)
             stop = stop or self.site.clock.now_ms() >= until_ms
-            stepped = self._leased(stepped, stop)
+            stepped = self._leased(stepped, stop, lease_ms)
             if not self.runs.store(sink, run, stepped):
                 return None
             run = stepped
@@ -187,10 +195,10 @@ class Node:
             self._end_backfill(sink, run)
         return run
 
-    def _leased(self, run: Run, stop: bool) -> Run:
+    def _leased(self, run: Run, stop: bool, lease_ms: int) -> Run:
         if stop or run.state is not State.RUNNING:
             return replace(run, lease_until_ms=0)
-        return replace(run, lease_until_ms=self.site.clock.now_ms() + 30_000)
+        return replace(run, lease_until_ms=self.site.clock.now_ms() + min(lease_ms, LEASE_MS))
 
     def _step(self, fullsync: Fullsync, link: Link, run: Run) -> tuple[Run, bool]:
         """The run after one more step, and whether to stop driving for now."""

@@ -157,13 +157,13 @@ class Runs:
         self._swap(sink, form, stopped)
         return stopped
 
-    def lease(self, sink: str, now_ms: int) -> Run | None:
+    def lease(self, sink: str, now_ms: int, lease_ms: int = LEASE_MS) -> Run | None:
         """Become the driver of a running run; None if somebody else is."""
         form = self._metadata.get([_row(sink)])[0]
         run = decode(form)
         if run.state is not State.RUNNING or run.lease_until_ms > now_ms:
             return None
-        mine = replace(run, fence=run.fence + 1, lease_until_ms=now_ms + LEASE_MS)
+        mine = replace(run, fence=run.fence + 1, lease_until_ms=now_ms + min(lease_ms, LEASE_MS))
         try:
             self._swap(sink, form, mine)
         except Conflict:

@@ -20,7 +20,7 @@ from chalicelib.objects.errors import InvalidRequest
 from chalicelib.objects.names import secret_context
 from chalicelib.ports.site import Site
 from chalicelib.replication.door import link_context
-from chalicelib.replication.links import FULLSYNC_INTERVAL_MS, Link
+from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
 
 SECRET_CHARS_MIN = 32  # of a link's secret: 128 bits as hex
@@ -43,7 +43,7 @@ class Wanted:
     source: bool = False
     prove: bool = True
     administers: bool = False
-    fullsync_interval_ms: int = FULLSYNC_INTERVAL_MS
+    fullsync_interval_ms: int | None = None
 
 
 def secret_of(site: Site, user: User) -> str:
@@ -169,9 +169,11 @@ def proxy_get(node: Node, site: str, action: str) -> Link:
 
 
 def fullsync_interval(node: Node, site: str, interval_ms: Any) -> Link:
-    """How often a link is compared; 0 for never."""
+    """How often a link is compared; 0 for never, None for as often as this site's links are."""
+    if interval_ms is None:
+        return node.links.update(site, fullsync_interval_ms=None)
     if not isinstance(interval_ms, int) or isinstance(interval_ms, bool):
-        raise InvalidRequest("interval_ms: a whole number of milliseconds, 0 for never")
+        raise InvalidRequest("interval_ms: a whole number of milliseconds, 0 for never, null for the site's")
     if interval_ms and interval_ms < FULLSYNC_INTERVAL_MIN_MS:
         raise InvalidRequest(f"interval_ms: 0, or at least {FULLSYNC_INTERVAL_MIN_MS}")
     return node.links.update(site, fullsync_interval_ms=interval_ms)

@@ -89,7 +89,7 @@ def _link(node: Node, name: str, counts: dict[tuple[str, str], int]) -> LinkStat
         blocks_sent=counts.get(("blocks_sent_total", name), 0),
         bytes_sent=counts.get(("replicated_bytes_total", name), 0),
         fullsync=node.runs.read(name),
-        fullsync_interval_ms=link.fullsync_interval_ms,
+        fullsync_interval_ms=node.interval_ms(link),
     )
 
 
