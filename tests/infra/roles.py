@@ -44,6 +44,7 @@ def opened(package: Package, **parameters: str) -> Template:
         elif kind == "AWS::SQS::Queue":
             queue = template.resolve(properties["QueueName"])
             given[f"{name}.Arn"] = f"arn:aws:sqs:{region}:{ACCOUNT}:{queue}"
+            given[f"{name}.QueueName"] = queue
             given[name] = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{queue}"
         elif kind == "AWS::S3::Bucket":
             given[name] = template.resolve(properties["BucketName"])
@@ -51,6 +52,10 @@ def opened(package: Package, **parameters: str) -> Template:
         elif kind == "AWS::Logs::LogGroup":
             group = template.resolve(properties["LogGroupName"])
             given[f"{name}.Arn"] = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{group}:*"
+        elif kind == "AWS::IAM::Role":
+            given[f"{name}.Arn"] = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        if kind != "AWS::Serverless::Function":
+            given.setdefault(name, name)
     return Template(package.template, f"causeway-{site}", region, given | parameters)
 
 

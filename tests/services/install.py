@@ -1,4 +1,4 @@
-"""Installs what the tests run beside us: MinIO, mc and rclone from source, DynamoDB Local by Maven.
+"""Installs what the tests run beside us: MinIO, mc and rclone from source, DynamoDB Local by Maven, checkov.
 
 Run     python -m tests.services.install (`make services`); a second run is quick
 Where   ${CAUSEWAY_CACHE:-~/.cache/causeway}: bin/<tool>, dynamodb-local-<version>/*.jar
@@ -43,6 +43,7 @@ GO_TOOLS = {
     )
 }
 DYNAMODB_LOCAL = "DynamoDB Local"
+CHECKOV, CHECKOV_VERSION = "checkov", "3.3.30"
 
 
 class Missing(Exception):
@@ -108,12 +109,29 @@ def install_dynamodb_local() -> None:
         os.rename(f"{temporary}/jars", target)
 
 
+def checkov() -> Path:
+    """The path of checkov, which pins so much that it has an environment of its own; or Missing."""
+    if not (_checkov_path() / "done").exists():
+        raise Missing(f"{CHECKOV}: not installed yet, run `make services`")
+    return _checkov_path() / "bin" / "checkov"
+
+
+def install_checkov() -> None:
+    """Makes that environment; `done` is written last, so half of one is none."""
+    shutil.rmtree(_checkov_path(), ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(_checkov_path())], CHECKOV)
+    pip = [str(_checkov_path() / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    _run([*pip, "install", "--quiet", f"checkov=={CHECKOV_VERSION}"], CHECKOV)
+    (_checkov_path() / "done").touch()
+
+
 def main() -> int:
     """Installs what is missing, one line each; returns the exit status."""
     with _one_installer_at_a_time():
         there = [
             *(_install(n, partial(binary, n), partial(install_go_tool, n)) for n in GO_TOOLS),
             _install(DYNAMODB_LOCAL, dynamodb_local_jars, install_dynamodb_local),
+            _install(CHECKOV, checkov, install_checkov),
         ]
     return 0 if all(there) or not in_ci() else 1
 
@@ -138,6 +156,11 @@ def _dynamodb_local_path() -> Path:
     found = re.search(r"<artifactId>DynamoDBLocal</artifactId>\s*<version>([^<]+)", _pom())
     assert found, "pom.xml names no version of DynamoDBLocal"
     return cache_directory() / f"dynamodb-local-{found[1]}"
+
+
+def _checkov_path() -> Path:
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return cache_directory() / f"checkov-{CHECKOV_VERSION}-{python}"
 
 
 def _pom() -> str:
