@@ -1,7 +1,8 @@
 """One function: its sandboxes, taken again when they are idle, made when there is need, and invocations.
 
     function.invoke(event)            Result: what a synchronous Invoke answers
-    function.invoke_async(event)      Future of the last Result; an error is tried twice more, as Lambda does
+    function.invoke_async(event)      Future of the last Result; an error is tried again as often as the
+                                      template says, twice if it says nothing
     function.sandboxes(), function.kill(), function.lines()
 
 Errors  PayloadTooLarge (413), Throttled (429): the Invoke itself is refused
@@ -23,8 +24,6 @@ from typing import Any
 from tests.lambda_host.runtime_api import REQUEST_BYTES_MAX, Outcome
 from tests.lambda_host.sandbox import Sandbox
 from tests.lambda_host.template import FunctionSpec
-
-ASYNC_TRIES = 3  # the first one and two retries
 
 
 class PayloadTooLarge(Exception):
@@ -97,13 +96,13 @@ class Function:
         return Result(self.spec.name, request_id, outcome.error, outcome.payload, cold, seconds, sandbox)
 
     def invoke_async(self, event: Any) -> "Future[Result]":
-        """At once; the last of up to three tries."""
+        """At once; the last of its tries."""
         future: Future[Result] = Future()
         request_id = str(uuid.uuid4())
 
         def run() -> None:
             try:
-                for _ in range(ASYNC_TRIES):
+                for _ in range(1 + self.spec.retries):
                     result = self.invoke(event, request_id)
                     if not result.error:
                         break

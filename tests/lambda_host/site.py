@@ -102,7 +102,7 @@ class LambdaSite:
         return self.call(name, event).value()
 
     def start(self, name: str, event: Any = None) -> "Future[Result]":
-        """Invoke asynchronously, with Lambda's two retries."""
+        """Invoke asynchronously, with its retries."""
         return self._function(name).invoke_async({} if event is None else event)
 
     def tick(self, name: str) -> Any:

@@ -51,6 +51,7 @@ class FunctionSpec:
     timeout_s: int
     memory_mb: int
     reserved: int | None  # ReservedConcurrentExecutions
+    retries: int  # of an asynchronous invocation that failed
     has_url: bool
     queues: tuple[QueueSource, ...]
     schedules: tuple[Schedule, ...]
@@ -133,6 +134,7 @@ class Template:
             timeout_s=int(self.resolve(properties.get("Timeout", 3))),
             memory_mb=int(self.resolve(properties.get("MemorySize", 128))),
             reserved=self.resolve(properties.get("ReservedConcurrentExecutions")),
+            retries=int(self.resolve(properties.get("EventInvokeConfig", {})).get("MaximumRetryAttempts", 2)),
             has_url="FunctionUrlConfig" in properties,
             queues=tuple(self._queue(e["Properties"]) for e in events if e["Type"] == "SQS"),
             schedules=tuple(

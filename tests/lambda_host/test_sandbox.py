@@ -141,6 +141,14 @@ def test_an_asynchronous_invocation_is_tried_three_times(site, tmp_path, tries, 
     assert [result.request_id] * 3 == file.read_text().split()
 
 
+def test_retries_of_the_template(tmp_path):
+    """ "Configuring error handling for asynchronous invocation": MaximumRetryAttempts."""
+    with LambdaSite(toy(tmp_path, EventInvokeConfig={"MaximumRetryAttempts": 0})) as site:
+        file = tmp_path / "tries"
+        assert site.start("Toy", {"do": "fail_until", "tries": 2, "file": str(file)}).result(60).error
+        assert len(file.read_text().split()) == 1
+
+
 def test_nothing_of_ours_comes_through(site, monkeypatch):
     """A sandbox is told what Lambda tells it, and nothing that this process was told."""
     monkeypatch.setenv("SECRET_OF_THE_DEVELOPER", "1")
