@@ -19,7 +19,7 @@ from chalicelib.domain import errors, wire
 from chalicelib.domain.endpoints import check_endpoint
 from chalicelib.domain.errors import Corrupt, Indeterminate, Refused, StoreError, Unavailable
 from chalicelib.domain.hashtree import Node
-from chalicelib.domain.manifest import BlockId, BlockRef
+from chalicelib.domain.manifest import BlockId, BlockRef, HashAlgorithm
 from chalicelib.ports.peers import Answer, Delivery, Hello, Outcome
 from chalicelib.ports.system import Log
 
@@ -189,7 +189,10 @@ class HttpPeer:
 
     def _ref(self, ref: BlockRef) -> dict[str, Any]:
         block_id = [ref.id.upload, ref.id.attempt, ref.id.number]
-        return {"id": block_id, "size": ref.block.size, "origin": ref.origin}
+        named = {"id": block_id, "size": ref.block.size, "origin": ref.origin}
+        if ref.block.algorithm is not HashAlgorithm.BLAKE3:  # a site that knows no other has no such block
+            named["algorithm"] = ref.block.algorithm.name
+        return named
 
     def put_block(self, ref: BlockRef, body: bytes) -> None:
         """Hand over a block."""

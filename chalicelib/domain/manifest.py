@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 
 from chalicelib.domain.stamp import Stamp
 
@@ -32,13 +33,21 @@ class BlockId:
     number: int
 
 
+class HashAlgorithm(IntEnum):
+    """What a block's hash is. The numbers are part of the stored form."""
+
+    BLAKE3 = 0  # the bytes passed through us
+    SHA256 = 1  # they went straight to the store, which checked this hash when it took them
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block's entry in a record: what its bytes must be."""
 
     size: int
-    hash: bytes  # 32 bytes: BLAKE3, or SHA-256, as the record's hash_algorithm says
-    check: bytes  # 16 bytes: XXH3-128, for local reads
+    hash: bytes  # 32 bytes
+    check: bytes  # 16 bytes: XXH3-128, for local reads; b"" with SHA-256, for nobody here saw the bytes
+    algorithm: HashAlgorithm = HashAlgorithm.BLAKE3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,13 @@ class Record:
     inline: bytes = b""
     parts: tuple[Part, ...] = ()
     index: tuple[Block, ...] = ()  # when non-empty, `parts` lies in these blocks
+
+
+def stored_blocks(record: Record) -> Iterator[Block]:
+    """The blocks a record's own stored form lists: its parts' or its index's."""
+    for part in record.parts:
+        yield from part.blocks
+    yield from record.index
 
 
 def index_attempt(index: tuple[Block, ...]) -> str:

@@ -3,6 +3,8 @@
 Frame      header length (u32) + header (JSON, "blobs": their lengths) + the blobs, in order
 Signature  HMAC-SHA256 over method, path, from, to, time and the body's SHA-256, under the link's secret. That
            hash is a header of its own, so that a request is believed or not before its body is read
+Block      header fields id, size, origin, and the blobs hash and check; `algorithm` (SHA256) unless the
+           hash is BLAKE3. Who does not know that field has no such block and says so
 Window     5 minutes: a replay inside it has no effect, for every verb is idempotent
 Errors     Corrupt for a frame that is not one; sizes are checked before anything is cut out
 Source     DESIGN §5 "Links"; the shape follows AWS SigV4's string to sign.

@@ -25,6 +25,7 @@ from chalicelib.domain.manifest import (
     Block,
     BlockId,
     BlockRef,
+    HashAlgorithm,
     Part,
     Record,
     index_attempt,
@@ -66,7 +67,9 @@ def read_up_to(body: Body, size: int, first: bytes = b"") -> bytes | bytearray:
     return gathered
 
 
-def _described(site: Site, body: Buffer) -> Block:
+def _described(site: Site, body: Buffer, algorithm: HashAlgorithm = HashAlgorithm.BLAKE3) -> Block:
+    if algorithm is HashAlgorithm.SHA256:
+        return Block(len(body), site.hashing.sha256(body), b"", algorithm)
     return Block(len(body), site.hashing.hash(body), site.hashing.check(body))
 
 
@@ -147,11 +150,18 @@ def settle_all(flying: Iterable[Task[object]]) -> None:
 
 
 def write_index(site: Site, upload: str, parts: tuple[Part, ...]) -> tuple[Block, ...]:
-    """File a part list that is too long for its record as index blocks of the same upload."""
+    """File a part list that is too long for its record as index blocks of the same upload.
+
+    One that names SHA-256 blocks is hashed so itself: the record is then of the stored form's version 2
+    too, and a site that could not read the list refuses the record.
+    """
     form = codec.encode_parts(parts)
+    algorithm = HashAlgorithm.BLAKE3
+    if codec.version_of(block for part in parts for block in part.blocks) > 1:
+        algorithm = HashAlgorithm.SHA256
     size = site.rules.block_size
     pieces = [form[at : at + size] for at in range(0, len(form), size)]
-    index = tuple(_described(site, piece) for piece in pieces)
+    index = tuple(_described(site, piece, algorithm) for piece in pieces)
     for number, piece in enumerate(pieces):
         site.blocks.put(BlockId(upload, index_attempt(index), number), piece)
     return index

@@ -6,7 +6,8 @@ Parallel  start(fn): run fn, maybe beside the caller; .result() waits and raises
 Buffers   hold(n): a context in which n bytes of the process's block-buffer budget are taken; Busy when
           nobody gives any back for too long
 Locks     hold(name): a context only one holder in the *site's processes* is in at a time
-Hashing   hash: BLAKE3, 32 bytes, what a block's bytes must be · check: XXH3-128, 16 bytes, for local reads
+Hashing   hash: BLAKE3, or sha256: SHA-256, 32 bytes, what a block's bytes must be · check: XXH3-128,
+          16 bytes, for local reads
 Vault     wrap/unwrap: a secret under this site's master key, bound to `context`
           seal(public_key, …)/unseal: a secret for one other site, bound to `context`
           keep/open: what was sealed for this site as it is stored here · what `wrap` or `keep` made
@@ -84,10 +85,13 @@ class Locks(Protocol):
 
 
 class Hashing(Protocol):
-    """The two hashes of a block."""
+    """The hashes of a block."""
 
     def hash(self, body: bytes | bytearray | memoryview) -> bytes:
         """BLAKE3, 32 bytes."""
+
+    def sha256(self, body: bytes | bytearray | memoryview) -> bytes:
+        """SHA-256, 32 bytes."""
 
     def check(self, body: bytes | bytearray | memoryview) -> bytes:
         """XXH3-128, 16 bytes."""

@@ -24,7 +24,7 @@ from chalicelib.domain.errors import (
     StoreError,
     Unavailable,
 )
-from chalicelib.domain.manifest import Block, BlockId, BlockRef
+from chalicelib.domain.manifest import Block, BlockId, BlockRef, HashAlgorithm
 from chalicelib.ports.peers import Delivery
 from chalicelib.ports.site import Site
 from chalicelib.replication.links import Link, LinkBook
@@ -71,7 +71,10 @@ def _wanted(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
 def _ref(header: dict[str, Any], blobs: list[bytes]) -> BlockRef:
     upload, attempt, number = header["id"]
     block_id = BlockId(str(upload), str(attempt), int(number))
-    return BlockRef(block_id, Block(int(header["size"]), blobs[0], blobs[1]), str(header["origin"]))
+    algorithm = HashAlgorithm[str(header.get("algorithm", HashAlgorithm.BLAKE3.name))]
+    return BlockRef(
+        block_id, Block(int(header["size"]), blobs[0], blobs[1], algorithm), str(header["origin"])
+    )
 
 
 def _put_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:

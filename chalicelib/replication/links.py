@@ -28,7 +28,8 @@ from chalicelib.ports.system import Clock
 
 LINKS = RowId(Table.SITE, "site", b"links")
 RECORD = RowId(Table.SITE, "site", b"record")
-STORED_FORM_VERSION = 1  # of everything in a site's tables
+# Of everything in a site's tables. 2: records may name blocks by SHA-256 (domain.codec).
+STORED_FORM_VERSION = 2
 REREAD_MS = 30 * 1000  # DESIGN: writers reread links at least this often
 # Where links are not checked in the commit itself: a commit that read them has taken place, or failed, by
 # then. DynamoDB: 3 s to connect and 10 s to answer, and some room.
@@ -192,19 +193,20 @@ def site_record(metadata: Metadata) -> SiteRecord | None:
         return None
     fields = codec.decode_document(form)
     version = fields.get("version", 1)
-    if version != STORED_FORM_VERSION:
+    if not 1 <= version <= STORED_FORM_VERSION:
         raise Refused(
             f"the tables of site {fields.get('site')} are of version {version}, this Causeway knows "
-            f"{STORED_FORM_VERSION}: upgrade it first"
+            f"up to {STORED_FORM_VERSION}: upgrade it first"
         )
     return SiteRecord(**fields)
 
 
 def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
-    """Set the site up as `record`, or the record it was already set up as."""
+    """Set the site up as `record`, or the record it was already set up as, in this version: from then on an
+    older Causeway refuses these tables."""
     known = site_record(metadata)
     if known is not None:  # every start but the first: nothing is written
-        return known
+        return known if known.version == STORED_FORM_VERSION else _raised(metadata, known)
     try:
         metadata.transact([Put(RECORD, codec.encode_document(asdict(record)), ABSENT)])
     except Conflict:
@@ -213,3 +215,14 @@ def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
             raise
         return standing
     return record
+
+
+def _raised(metadata: Metadata, known: SiteRecord) -> SiteRecord:
+    """The same site in this version, which reads all that earlier ones wrote."""
+    form = metadata.get([RECORD])[0]
+    raised = replace(known, version=STORED_FORM_VERSION)
+    try:
+        metadata.transact([Put(RECORD, codec.encode_document(asdict(raised)), expected(form))])
+    except Conflict:  # another process of ours was first
+        return site_record(metadata) or raised
+    return raised

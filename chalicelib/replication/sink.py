@@ -108,6 +108,9 @@ class Sink:
             record = check_record(codec.decode_record(delivery.form))
         except (Corrupt, ValueError, TypeError, AttributeError) as problem:
             return Answer(Outcome.REFUSED, f"not a record: {problem}")
+        needs = codec.record_version(record)
+        if needs > self._record.version:  # over tables whose own site could not read it
+            return Answer(Outcome.HELD, f"site {self._site.id} knows no version {needs} yet: upgrade it")
         # Whoever stamped it has it, though a fullsync does not carry who else does.
         return self._apply_object(record, tuple(sorted({*has, record.stamp.site})))
 
@@ -339,18 +342,21 @@ def keep_block(site: Site, ref: BlockRef, body: bytes) -> None:
     """File a block that came from another site. Refused for wrong bytes or an upload not to be kept.
 
     We did not open this upload, so we look at it once more afterwards: if GC closed it between our
-    look and the write, the block is taken back (law *gc*).
+    look and the write, the block is taken back (law *gc*). A process that may not delete leaves that to
+    GC, which looks at a closing upload again a leeway after it was closed, longer than a write may take;
+    should even that be over, it is told to come once more.
     """
     if not matches(site.hashing, ref, body):
         raise Refused("the block's bytes do not match its hash")
-    if not _kept(site, ref.id.upload):
+    before = uploads.load(site, ref.id.upload)
+    if before is None or before.state is not UploadState.COMMITTED:
         raise Refused("no record here names this upload")
     site.blocks.put(ref.id, body)
-    if not _kept(site, ref.id.upload):
+    after = uploads.load(site, ref.id.upload)
+    if after is not None and after.state is UploadState.COMMITTED:
+        return
+    if site.rules.deletes:
         site.blocks.delete(ref.id)
-        raise Refused("the upload was collected meanwhile")
-
-
-def _kept(site: Site, upload_id: str) -> bool:
-    upload = uploads.load(site, upload_id)
-    return upload is not None and upload.state is UploadState.COMMITTED
+    elif after is None:
+        uploads.leave_to_gc(site, before)
+    raise Refused("the upload was collected meanwhile")

@@ -270,14 +270,15 @@ class HashingContract:
         raise NotImplementedError
 
     def test_known_values(self, hashing):
-        """The digests of nothing that BLAKE3's and xxHash's own papers give."""
+        """The digests of nothing that BLAKE3's and xxHash's own papers, and FIPS 180-4, give."""
+        assert "e3b0c44298fc1c149afbf4c8996fb924" == hashing.sha256(b"").hex()[:32]
         assert "af1349b9f5f9a1a6a0404dea36dcc949" == hashing.hash(b"").hex()[:32]
         assert "99aa06d3014798d86001c324468d497f" == hashing.check(b"").hex()
 
     def test_any_buffer_hashes_alike(self, hashing):
         """bytes, bytearray and memoryview of the same bytes, small and large."""
         for body in (b"abc", bytes(3_000_000)):
-            for function, size in ((hashing.hash, 32), (hashing.check, 16)):
+            for function, size in ((hashing.hash, 32), (hashing.sha256, 32), (hashing.check, 16)):
                 digests = {function(kind(body)) for kind in (bytes, bytearray, memoryview)}
                 assert [size] == [len(digest) for digest in digests]
 

@@ -1,5 +1,7 @@
 """One value of every stored form, and the bytes that version 1 wrote for it.
 
+VALUES are version 1's, VALUES_2 what version 2 added: blocks by SHA-256.
+
 The bytes are kept for ever: a program that can no longer read them has lost somebody's data. A new
 version adds bytes of its own and leaves these.
 """
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from chalicelib.domain import codec, forms
 from chalicelib.domain.account import Bucket, BucketState, User
-from chalicelib.domain.manifest import Block, Checksum, Part, Record
+from chalicelib.domain.manifest import Block, Checksum, HashAlgorithm, Part, Record
 from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
 
@@ -81,6 +83,19 @@ VALUES = {
         forms.decode_upload,
     ),
     "part attempt": (PartAttempt(PART, 7), forms.encode_attempt, forms.decode_attempt),
+}
+VOUCHED = Block(4 << 20, bytes(range(32, 64)), b"", HashAlgorithm.SHA256)
+MIXED = Part(1, "a1", VOUCHED.size + BLOCK.size, "e1", "c1==", (VOUCHED, BLOCK))
+VALUES_2 = {
+    "record with blocks": (
+        Record(
+            "b1", "k", STAMP, **(LIVE | {"size": MIXED.size}), upload="u1", multipart=True, parts=(MIXED,)
+        ),
+        *record,
+    ),
+    "record with index": (Record("b1", "k", STAMP, **LIVE, upload="u1", index=(VOUCHED,)), *record),
+    "parts": ((PART, MIXED), codec.encode_parts, codec.decode_parts),
+    "part attempt": (PartAttempt(MIXED, 7), forms.encode_attempt, forms.decode_attempt),
 }
 
 

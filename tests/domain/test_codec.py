@@ -10,9 +10,10 @@ from chalicelib.domain import codec, forms
 from chalicelib.domain.errors import Corrupt
 from chalicelib.domain.manifest import Part, Record
 from tests.domain import values
-from tests.domain.golden import STAMP, VALUES, stored
+from tests.domain.golden import BLOCK, MIXED, PART, STAMP, VALUES, VALUES_2, VOUCHED, stored
 
 GOLDEN = stored(version=1)
+GOLDEN_2 = stored(version=2)
 DECODERS = {
     "record": codec.decode_record,
     "parts": codec.decode_parts,
@@ -38,6 +39,15 @@ def test_version_1_is_still_written(name):
     value, encode, _ = VALUES[name]
 
     assert GOLDEN[name].hex() == encode(value).hex()
+
+
+@pytest.mark.parametrize("name", VALUES_2)
+def test_version_2_is_still_read_and_written(name):
+    """What names blocks by SHA-256 as well."""
+    value, encode, decode = VALUES_2[name]
+
+    assert value == decode(GOLDEN_2[name])
+    assert GOLDEN_2[name].hex() == encode(value).hex()
 
 
 @given(values.records())
@@ -149,8 +159,37 @@ def test_an_unknown_version_is_corrupt():
     """A form of a later version is never guessed at."""
     with pytest.raises(Corrupt, match="version 2"):
         codec.decode_document(b'{"v":2}')
-    with pytest.raises(Corrupt, match="CR2"):
-        codec.decode_record(b"CR2" + GOLDEN["tombstone"][3:])
+    with pytest.raises(Corrupt, match="CR3"):
+        codec.decode_record(b"CR3" + GOLDEN["tombstone"][3:])
+
+
+def test_version_2_is_written_only_where_it_is_needed():
+    """A site that knows version 1 goes on reading whatever needs no more, and is told what it may not be sent."""
+    assert 1 == codec.record_version(VALUES["record with blocks"][0])
+    assert 2 == codec.record_version(VALUES_2["record with blocks"][0])
+    assert 2 == codec.record_version(VALUES_2["record with index"][0])
+    for name in ("tombstone", "record inline", "record with blocks"):
+        with pytest.raises(Corrupt, match="version 2"):
+            codec.decode_record(b"CR2" + GOLDEN[name][3:])
+
+
+def test_a_hash_of_another_kind_is_corrupt():
+    """Of a later version, or damaged: never taken for one that is known."""
+    form = codec.encode_parts((MIXED,))
+    at = form.index(VOUCHED.hash) - 4
+
+    with pytest.raises(Corrupt, match="not known here"):
+        codec.decode_parts(form[:at] + b"\x20" + form[at + 1 :])
+    with pytest.raises(Corrupt, match="check"):
+        codec.decode_parts(form[: at + 36] + b"\x01" + form[at + 37 :])
+
+
+def test_a_block_too_large_for_version_2_is_no_block():
+    """It would be taken for one of another hash."""
+    large = replace(BLOCK, size=1 << 28)
+
+    with pytest.raises(ValueError, match="block"):
+        codec.encode_parts((replace(MIXED, blocks=(VOUCHED, large)), PART))
 
 
 def test_a_tombstone_keeps_five_fields():

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from chalicelib.domain.account import Bucket, BucketState, User
-from chalicelib.domain.manifest import Block, Checksum, Part, Record
+from chalicelib.domain.manifest import Block, Checksum, HashAlgorithm, Part, Record
 from chalicelib.domain.stamp import COUNTER_MAX, Stamp
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
 
@@ -14,8 +14,10 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 object_keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 tokens = st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True)
 pairs = st.lists(st.tuples(words, words), max_size=3).map(tuple)
-blocks = st.builds(
-    Block, st.integers(1, 2**32 - 1), st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16)
+sizes = st.integers(1, 2**28 - 1)
+hashes = st.binary(min_size=32, max_size=32)
+blocks = st.builds(Block, sizes, hashes, st.binary(min_size=16, max_size=16)) | st.builds(
+    Block, sizes, hashes, st.just(b""), st.just(HashAlgorithm.SHA256)
 )
 checksums = st.builds(Checksum, words, words, words)
 
