@@ -22,6 +22,7 @@ import boto3
 from tests.lambda_host.environment import runtime_python, variables
 from tests.lambda_host.function import Function, Result
 from tests.lambda_host.function_url import FunctionUrl
+from tests.lambda_host.invoke_api import InvokeApi
 from tests.lambda_host.packaging import Package
 from tests.lambda_host.rest_api import RestApi
 from tests.lambda_host.template import FunctionSpec, Template
@@ -64,6 +65,7 @@ class LambdaSite:
             self._servers["rest"] = Server(RestApi(api, self.functions).answer)
             self._servers["domain"] = Server(RestApi(api, self.functions, stage=False).answer)
             self._stage = api.stage
+        self._servers["invoke"] = Server(InvokeApi(self.functions).answer)
         if self._url_of in self.functions:
             self._servers["url"] = Server(FunctionUrl(self.functions[self._url_of]).answer)
         return self
@@ -90,6 +92,11 @@ class LambdaSite:
     def function_url(self) -> str:
         """The Function URL."""
         return self._servers["url"].url
+
+    @property
+    def invoke_url(self) -> str:
+        """Lambda's own API, for SDKs: nothing but Invoke."""
+        return self._servers["invoke"].url
 
     # -------------------------------------------------------------------------- invocations
 
