@@ -29,9 +29,7 @@ _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
 
 def client_config() -> Config:
     """How the client is to be made: sending twice does no harm, so the SDK may try again."""
-    return Config(
-        retries={"total_max_attempts": 3, "mode": "standard"}, connect_timeout=3, read_timeout=10
-    )
+    return Config(retries={"total_max_attempts": 3, "mode": "standard"}, connect_timeout=3, read_timeout=10)
 
 
 class SqsQueue:

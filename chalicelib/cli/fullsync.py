@@ -75,7 +75,9 @@ def stop(at: At, sink: Sink) -> None:
 def interval(
     at: At,
     sink: Sink,
-    every: Annotated[str, typer.Argument(metavar="DURATION", help="30m, 6h, 7d, never, or default: as the site is set.")],
+    every: Annotated[
+        str, typer.Argument(metavar="DURATION", help="30m, 6h, 7d, never, or default: as the site is set.")
+    ],
 ) -> None:
     """Set how often a run begins by itself."""
     try:

@@ -33,7 +33,7 @@ from chalicelib.domain.upload import Upload, UploadState
 from chalicelib.objects import bodies, due, multipart, rows, uploads
 from chalicelib.objects.due import Due
 from chalicelib.ports.metadata import Check, Delete, RowId, Table, Write, expected
-from chalicelib.ports.site import Site
+from chalicelib.ports.site import HOUR_MS, Site
 
 _PAGE = 200
 
@@ -48,21 +48,33 @@ class Report:
     held: int = 0
     lost: int = 0
     kept: int = 0
+    unfinished: bool = False  # time was up: the next run goes on
     problems: list[str] = field(default_factory=list)
 
 
-def run(site: Site, owed: Set[tuple[str, str]] | None, *, now_ms: int | None = None) -> Report:
+def run(
+    site: Site,
+    owed: Set[tuple[str, str]] | None,
+    *,
+    now_ms: int | None = None,
+    stop_ms: int | None = None,
+) -> Report:
     """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then:
-    only for where nobody else is at work, for it cuts leeway short."""
+    only for where nobody else is at work, for it cuts leeway short. No look begins after `stop_ms`; shards
+    begin at another one each hour, so that what is held in one never keeps the others waiting."""
     report = Report()
     until = site.clock.now_ms() if now_ms is None else now_ms
-    for shard in range(site.metadata.shards):
-        pk = rows.due_pk(shard)
+    first = site.clock.now_ms() // HOUR_MS
+    for n in range(site.metadata.shards):
+        pk = rows.due_pk((first + n) % site.metadata.shards)
         start, after = b"", False
         while True:
             end = (until + 1).to_bytes(6)
             page = site.metadata.scan(Table.UPLOADS, pk, start=start, after=after, end=end, limit=_PAGE)
             for sk, form in page:
+                if stop_ms is not None and site.clock.now_ms() >= stop_ms:
+                    report.unfinished = True
+                    return report
                 _look(site, RowId(Table.UPLOADS, pk, sk), form, owed, report)
             if len(page) < _PAGE:
                 break

@@ -52,9 +52,12 @@ class Asks:
 
 
 class Fullsync:
-    """One run over one link, a step at a time."""
+    """One run over one link, a step at a time; a step ends soon after `until_ms`."""
 
-    def __init__(self, site: Site, link: Link, peer: Peer, counters: Counters) -> None:
+    def __init__(
+        self, site: Site, link: Link, peer: Peer, counters: Counters, until_ms: int | None = None
+    ) -> None:
+        self._until_ms = until_ms
         self._site = site
         self._link = link
         self._peer = peer
@@ -224,14 +227,17 @@ class Fullsync:
 
     # ----------------------------------------------------------------- blocks
 
-    def _copy(self, record: Record) -> tuple[int, bool]:
-        """(bytes sent, whether the sink now has every block). A block that is lost here must not keep
-        the rest of the run waiting; a sink that cannot be reached does."""
+    def _copy(self, record: Record) -> tuple[int, bool, bool]:
+        """(bytes sent, whether the sink now has every block, whether time was up before). A block that is
+        lost here must not keep the rest of the run waiting; a sink that cannot be reached does."""
         try:
-            return copy_blocks(self._site, self._peer, record, self._link.site, self._counters), True
+            sent, whole = copy_blocks(
+                self._site, self._peer, record, self._link.site, self._counters, self._until_ms
+            )
+            return sent, whole, not whole
         except (Missing, Refused, Corrupt) as problem:
             self._site.log.event("fullsync_blocks_failed", upload=record.upload, why=str(problem))
-            return 0, False
+            return 0, False, False
 
     def _blocks(self, run: Run) -> Run:
         """Give the sink the blocks of records it holds without them; the sink names those itself."""
@@ -241,7 +247,7 @@ class Fullsync:
         for bucket_id, hashed in page:
             if copied >= BLOCK_BYTES_MAX:
                 break
-            last, looked_at = f"{bucket_id}/{hashed}", looked_at + 1
+            before, last, looked_at = last, f"{bucket_id}/{hashed}", looked_at + 1
             record = self._mine(bucket_id, hashed)
             if run.dry_run:
                 continue
@@ -249,8 +255,11 @@ class Fullsync:
                 with suppress(Missing):  # its bucket is not known there yet
                     self._peer.wanted(bucket_id, hashed)  # a row whose head needs no blocks any more goes
                 continue
-            sent, whole = self._copy(record)
+            sent, whole, late = self._copy(record)
             copied += sent
+            if late:  # the next step begins with this record again
+                last, looked_at = before, -1
+                break
             repaired += whole and sent > 0
             failed += not whole
         tally = replace(

@@ -64,16 +64,16 @@ class Node:
             others_empty(self.record, self.links, self.dial),
         )
 
-    def _realtime(self, link: Link) -> Realtime:
-        return Realtime(self.site, link, self.dial(link), self.outbox(link.site), self.counters)
+    def _realtime(self, link: Link, until_ms: int | None = None) -> Realtime:
+        return Realtime(self.site, link, self.dial(link), self.outbox(link.site), self.counters, until_ms)
 
     def serve_records(self, link: Link) -> Progress:
         """Send one batch of records that are due."""
         return self._note(link, self._realtime(link).send_records())
 
-    def serve_blocks(self, link: Link, stage: str) -> Progress:
-        """Copy the blocks of some records on one lane."""
-        return self._note(link, self._realtime(link).send_blocks(stage))
+    def serve_blocks(self, link: Link, stage: str, until_ms: int | None = None) -> Progress:
+        """Copy the blocks of some records on one lane; no block begins after `until_ms`."""
+        return self._note(link, self._realtime(link, until_ms).send_blocks(stage))
 
     def _note(self, link: Link, progress: Progress) -> Progress:
         if progress.taken:
@@ -86,11 +86,12 @@ class Node:
         done = 0
         for stage in (RECORD, SMALL, LARGE) if link.blocks else (RECORD,):
             while self._before(until_ms):
-                progress = self.serve_records(link) if stage == RECORD else self.serve_blocks(link, stage)
+                records = stage == RECORD
+                progress = self.serve_records(link) if records else self.serve_blocks(link, stage, until_ms)
                 done += progress.done
                 if progress.down:
                     return done
-                if not progress.taken:
+                if not progress.taken or progress.unfinished:
                     break
         return done
 
@@ -106,20 +107,20 @@ class Node:
     def _before(self, until_ms: int | None) -> bool:
         return until_ms is None or self.site.clock.now_ms() < until_ms
 
-    def serve_document(self, told: documents.Told) -> int:
+    def serve_document(self, told: documents.Told, until_ms: int | None = None) -> int:
         """Send what a new document's record is owed for, to every started sink; how many items were dealt
         with. Items that were tried before, and large blocks, are left to whoever serves what is due."""
         sinks = [link for link in self.links.read().sinks() if link.started]
-        return sum(self._serve_told(link, told) for link in sinks)
+        return sum(self._serve_told(link, told, until_ms) for link in sinks)
 
-    def _serve_told(self, link: Link, told: documents.Told) -> int:
-        outbox, realtime = self.outbox(link.site), self._realtime(link)
+    def _serve_told(self, link: Link, told: documents.Told, until_ms: int | None) -> int:
+        outbox, realtime = self.outbox(link.site), self._realtime(link, until_ms)
         due = outbox.find(RECORD, told.kind, told.bucket_id, told.name, told.stamp.ms)
         if not due:
             return 0
         since_ms = self.site.clock.now_ms()
         done = self._note(link, realtime.send_records(due)).done
-        if link.blocks:
+        if link.blocks and self._before(until_ms):
             arrived = outbox.find(SMALL, told.kind, told.bucket_id, told.name, since_ms)
             done += self._note(link, realtime.send_blocks(SMALL, due=arrived)).done
         return done
@@ -173,15 +174,17 @@ class Node:
         # A shorter interval than the last run was planned by counts from now on.
         return early or (every_ms > 0 and min(run.next_ms, run.started_ms + every_ms) <= now_ms)
 
-    def drive_fullsync(self, sink: str, budget_ms: int, lease_ms: int = LEASE_MS) -> Run | None:
-        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. Whoever
-        will not live longer than `lease_ms` says so: should it die, the next one need not wait longer."""
+    def drive_fullsync(self, sink: str, budget_ms: int, dies_in_ms: int | None = None) -> Run | None:
+        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. A process
+        that will be ended in `dies_in_ms` begins no block after its budget, and its lease ends with it: should
+        it be killed, the next one need not wait longer."""
+        lease_ms = LEASE_MS if dies_in_ms is None else dies_in_ms
         run = self.runs.lease(sink, self.site.clock.now_ms(), lease_ms)
         if run is None:
             return None
         link = self.links.read().get(sink)
-        fullsync = Fullsync(self.site, link, self.dial(link), self.counters)
         until_ms = self.site.clock.now_ms() + budget_ms
+        fullsync = Fullsync(self.site, link, self.dial(link), self.counters, until_ms if dies_in_ms else None)
         while run.state is State.RUNNING:
             stepped, stop = self._step(fullsync, link, run)
             stop = stop or self.site.clock.now_ms() >= until_ms
@@ -244,7 +247,7 @@ class Node:
 
     # --------------------------------------------------------------------- gc
 
-    def collect(self, *, now_ms: int | None = None) -> gc.Report:
+    def collect(self, *, now_ms: int | None = None, stop_ms: int | None = None) -> gc.Report:
         """One GC run. If what sinks are owed cannot be read, nothing superseded is touched. A bucket
         that stayed closing because its DeleteBucket died is opened again."""
         self.names.reopen_abandoned()
@@ -252,7 +255,7 @@ class Node:
             owed = owed_keys(self.site.metadata, self.site.clock, self.links)
         except StoreError:
             owed = None
-        return gc.run(self.site, owed, now_ms=now_ms)
+        return gc.run(self.site, owed, now_ms=now_ms, stop_ms=stop_ms)
 
 
 def node(

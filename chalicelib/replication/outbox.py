@@ -151,6 +151,12 @@ class Outbox:
         ]
         return int.from_bytes(min(firsts)) if firsts else None
 
+    def firsts(self, limit: int) -> Iterator[tuple[str, list[Owing]]]:
+        """Of each stage and shard, the items that are due next, at most `limit` of them."""
+        for stage in STAGES:
+            for shard in range(self._metadata.shards):
+                yield stage, self._page(stage, shard, b"", None, limit)
+
     def all(self) -> Iterator[tuple[str, Owing]]:
         """Everything owed, with its stage."""
         for stage in STAGES:

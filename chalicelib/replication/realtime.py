@@ -35,19 +35,29 @@ BLOCKS_AT_ONCE = 4  # block copies in flight on a lane
 @dataclass(slots=True)
 class Progress:
     """What one step did: `failed`, the last thing that went wrong; `down`, that the sink does not answer
-    at all and the lane had better pause."""
+    at all and the lane had better pause; `unfinished`, that time was up in the middle of an object."""
 
     taken: int = 0
     done: int = 0
     bytes: int = 0
     failed: str = ""
     down: bool = False
+    unfinished: bool = False
 
 
 class Realtime:
-    """One link's stream."""
+    """One link's stream; no block is begun after `until_ms`."""
 
-    def __init__(self, site: Site, link: Link, peer: Peer, outbox: Outbox, counters: Counters):
+    def __init__(
+        self,
+        site: Site,
+        link: Link,
+        peer: Peer,
+        outbox: Outbox,
+        counters: Counters,
+        until_ms: int | None = None,
+    ) -> None:
+        self._until_ms = until_ms
         self._site = site
         self._link = link
         self._peer = peer
@@ -163,7 +173,7 @@ class Realtime:
         progress = Progress(taken=len(due))
         for owing in due:
             try:
-                sent = self._copy(owing)
+                sent, whole = self._copy(owing)
             except StoreError as problem:
                 progress.failed = _told(problem)
                 if not self._answers_at_all():
@@ -172,23 +182,30 @@ class Realtime:
                 self._outbox.retry(owing, stage, progress.failed)
                 continue
             progress.bytes += sent
+            if not whole:  # owed still: the next one goes on where this one stopped
+                progress.unfinished = True
+                return progress
             progress.done += 1
             self._outbox.settle([owing])
         return progress
 
-    def _copy(self, owing: Owing) -> int:
+    def _copy(self, owing: Owing) -> tuple[int, bool]:
         form = self._form(owing)
         if form is None:
-            return 0
-        return copy_blocks(self._site, self._peer, codec.decode_record(form), self._link.site, self._counters)
+            return 0, True
+        record = codec.decode_record(form)
+        return copy_blocks(self._site, self._peer, record, self._link.site, self._counters, self._until_ms)
 
 
 def _told(problem: StoreError) -> str:
     return f"{type(problem).__name__}: {problem}"
 
 
-def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Counters) -> int:
-    """Give `peer` every block of `record` that it lacks; how many bytes went over.
+def copy_blocks(
+    site: Site, peer: Peer, record: Record, to: str, counters: Counters, until_ms: int | None = None
+) -> tuple[int, bool]:
+    """Give `peer` the blocks of `record` that it lacks, none begun after `until_ms`; how many bytes went over,
+    and whether it has them all now. What is left is asked for again: nothing goes twice.
 
     Raises Missing when a block is not here either, Refused or Unavailable as the peer says.
     """
@@ -198,14 +215,16 @@ def copy_blocks(site: Site, peer: Peer, record: Record, to: str, counters: Count
     while True:
         wanted = set(peer.wanted(record.bucket_id, hashed))
         if not wanted:
-            return sent
+            return sent, True
         if wanted == before:
             raise Missing("the sink keeps lacking blocks that were sent")
         before = wanted
         refs = [ref for ref in _refs(site, record, wanted) if ref.id in wanted]
         if not refs:
-            return sent  # the sink's head is a newer record by now: that one has its own item
+            return sent, True  # the sink's head is a newer record by now: that one has its own item
         for at in range(0, len(refs), BLOCKS_AT_ONCE):
+            if sent and until_ms is not None and site.clock.now_ms() >= until_ms:
+                return sent, False  # never without having done something, or it would never end
             tasks = []
             for ref in refs[at : at + BLOCKS_AT_ONCE]:
                 # Taken before the task starts: a task that waits for the budget inside the pool could
