@@ -52,31 +52,45 @@ def aws_session() -> Any:
     return boto3.session.Session()
 
 
-def aws_metadata(places: AwsPlaces, session: Any) -> Metadata:
-    """The tables."""
+def dynamodb_client(places: AwsPlaces, session: Any) -> Any:
+    """The tables' client."""
     from chalicelib.adapters import dynamodb
 
-    client = session.client(
+    return session.client(
         "dynamodb",
         region_name=places.dynamodb_region,
         endpoint_url=places.dynamodb_endpoint or None,
         config=dynamodb.client_config(),
     )
-    clock, ids = SystemClock(), SystemIds()
-    return dynamodb.DynamoMetadata(client, places.dynamodb_prefix, sleep_ms=clock.sleep_ms, token=ids.token)
 
 
-def aws_blocks(places: AwsPlaces, session: Any) -> BlockStore:
-    """The bucket."""
+def s3_client(places: AwsPlaces, session: Any) -> Any:
+    """The bucket's client."""
     from chalicelib.adapters import s3_blocks
-    from chalicelib.adapters.retrying_blocks import RetryingBlocks
 
-    client = session.client(
+    return session.client(
         "s3",
         region_name=places.bucket_region,
         endpoint_url=places.bucket_endpoint or None,
         config=s3_blocks.client_config(),
     )
+
+
+def metadata_over(client: Any, places: AwsPlaces, tries: int | None = None) -> Metadata:
+    """The tables, by their client."""
+    from chalicelib.adapters import dynamodb
+
+    how: dict[str, Any] = {"sleep_ms": SystemClock().sleep_ms, "token": SystemIds().token}
+    if tries is not None:
+        how["tries"] = tries
+    return dynamodb.DynamoMetadata(client, places.dynamodb_prefix, **how)
+
+
+def blocks_over(client: Any, places: AwsPlaces) -> BlockStore:
+    """The bucket, by its client."""
+    from chalicelib.adapters import s3_blocks
+    from chalicelib.adapters.retrying_blocks import RetryingBlocks
+
     return RetryingBlocks(s3_blocks.S3Blocks(client, places.bucket, places.bucket_prefix), SystemClock())
 
 

@@ -45,6 +45,7 @@ class Stores:
     counters: Counters
     master_key: bytes
     close: Callable[[], None]
+    deletes: bool = True  # whether this process may remove blocks
 
 
 class LevelLog:
@@ -68,7 +69,7 @@ def open_log(settings: Settings) -> Log:
     return LevelLog(JsonLog(stream, SystemClock()), settings.log_level)
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings, deletes: bool = True) -> Rules:
     """The site's limits."""
     aws = settings.backend is Backend.AWS
     inline_max = settings.inline_max or (INLINE_MAX_DYNAMODB if aws else Rules().inline_max)
@@ -80,6 +81,7 @@ def rules(settings: Settings) -> Rules:
         fullsync_interval_ms=settings.fullsync_interval,
         region=settings.region,
         documents=aws,
+        deletes=deletes,
     )
 
 
@@ -117,7 +119,7 @@ def wire(settings: Settings, stores: Stores, log: Log, wake: Callable[[], None] 
         hashing=hashing,
         vault=AesVault(stores.master_key, ids),
         log=log,
-        rules=rules(settings),
+        rules=rules(settings, stores.deletes),
         read_only=settings.read_only,
     )
     return node(site, record, links, dialler(site, settings), stores.counters)

@@ -21,8 +21,8 @@ from pathlib import Path
 from chalicelib.adapters import vault
 from chalicelib.adapters.counters import FileCounters, MemoryCounters
 from chalicelib.adapters.system import FileLocks, MemoryLocks, SystemClock, SystemIds
-from chalicelib.bootstrap.aws import aws_blocks, aws_metadata, aws_session, own_places
 from chalicelib.bootstrap.parts import Stores
+from chalicelib.bootstrap.start import EVERY_POWER, Powers, open_places
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.metadata import Table
 from chalicelib.ports.system import Locks, Log
@@ -76,19 +76,23 @@ def join_directory(settings: Settings) -> Stores:
     )
 
 
-def open_aws(settings: Settings, *, first: bool = False) -> Stores:
-    """DynamoDB and a bucket; credentials by the SDK's standard chain. A server's processes share locks and
-    counters through its directory; `first` of them is the main process."""
-    places, session = own_places(settings), aws_session()
-    locks: Locks = MemoryLocks(SystemClock())  # what locks protect is safe without, only done twice
-    counters: Counters = MemoryCounters()
-    if settings.data is not None:
-        if first:
-            FileCounters.clear(settings.data / "counters")
-        locks, counters = FileLocks(settings.data / "locks", SystemClock()), _counters(settings.data)
-    key = _master_key(settings, None)
-    metadata, blocks = aws_metadata(places, session), aws_blocks(places, session)
-    return Stores(metadata, blocks, locks, counters, key, lambda: None)
+def open_aws(settings: Settings, powers: Powers = EVERY_POWER, *, first: bool = False) -> Stores:
+    """DynamoDB and a bucket, once they are seen to be usable; credentials by the SDK's standard chain.
+    `first`: the main process of a server."""
+    given = None if settings.kms_key else _master_key(settings, None)
+    metadata, blocks, key = open_places(settings, powers, given)
+    locks, counters = shared(settings, first=first)
+    return Stores(metadata, blocks, locks, counters, key, lambda: None, powers.deletes)
+
+
+def shared(settings: Settings, *, first: bool = False) -> tuple[Locks, Counters]:
+    """What a server's processes share through its directory, if it has one; `first` of them is the main
+    process. What locks protect is safe without, only done twice."""
+    if settings.data is None:
+        return MemoryLocks(SystemClock()), MemoryCounters()
+    if first:
+        FileCounters.clear(settings.data / "counters")
+    return FileLocks(settings.data / "locks", SystemClock()), _counters(settings.data)
 
 
 def _directory(settings: Settings) -> Path:

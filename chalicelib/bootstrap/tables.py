@@ -20,7 +20,14 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.system import MemoryLocks
 from chalicelib.adapters.vault import SealedVault
-from chalicelib.bootstrap.aws import AwsPlaces, aws_blocks, aws_metadata, aws_session
+from chalicelib.bootstrap.aws import (
+    AwsPlaces,
+    aws_session,
+    blocks_over,
+    dynamodb_client,
+    metadata_over,
+    s3_client,
+)
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.metadata import Metadata
@@ -95,9 +102,11 @@ def _section(plain: dict[str, Any], name: str, kind: Callable[..., T]) -> T:
 def direct_peer(site: Site, to: str, tables: str, public_key: bytes, http: Peer) -> Peer:
     """The sink `to` behind `tables`; names are decided, and blocks it lacks asked for, over `http`."""
     places = read_places(tables)
-    rules = replace(site.rules, leeway_ms=places.leeway_ms or site.rules.leeway_ms)
+    leeway_ms = places.leeway_ms or site.rules.leeway_ms
+    rules = replace(site.rules, leeway_ms=leeway_ms, deletes=False)  # its own GC does
     session = aws_session()
-    metadata, blocks = aws_metadata(places.aws, session), aws_blocks(places.aws, session)
+    metadata = metadata_over(dynamodb_client(places.aws, session), places.aws)
+    blocks = blocks_over(s3_client(places.aws, session), places.aws)
     return peer_over(replace(site, rules=rules), to, metadata, blocks, public_key, http)
 
 

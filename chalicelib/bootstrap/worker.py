@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chalicelib.bootstrap.front import Handler, front, live, peers, ready
 from chalicelib.bootstrap.parts import open_log, wire
+from chalicelib.bootstrap.start import EVERY_POWER, Powers
 from chalicelib.bootstrap.stores import join_directory, open_aws
 from chalicelib.domain import wire as frames
 from chalicelib.ports.system import Clock, Log
@@ -47,10 +48,10 @@ def build_worker(settings: Settings, faces: Faces = no_faces) -> Wired:
     return Wired(node, handler(node, settings, faces), node.site.clock, log, stores.close)
 
 
-def build_function(settings: Settings, faces: Faces = no_faces) -> Wired:
-    """A Lambda function."""
+def build_function(settings: Settings, faces: Faces = no_faces, powers: Powers = EVERY_POWER) -> Wired:
+    """A Lambda function; `powers` are what its role allows."""
     log = open_log(settings)
-    stores = open_aws(settings)
+    stores = open_aws(settings, powers)
     node = wire(settings, stores, log)
     return Wired(node, handler(node, settings, faces), node.site.clock, log, stores.close)
 

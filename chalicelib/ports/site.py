@@ -45,6 +45,7 @@ class Rules:
     region: str = ""  # "" accepts any region a client signs for
     fullsync_interval_ms: int = 6 * HOUR_MS  # of links without one of their own; 0: never (Riak CS: 6 h)
     documents: bool = False  # write manifest documents beside the blocks (S3, MinIO)
+    deletes: bool = True  # a process that may not delete blocks closes uploads; GC, elsewhere, does the rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,50 +1,46 @@
-"""Stores of a server over DynamoDB and a bucket: its processes share what one machine can share."""
+"""What processes of a server over DynamoDB and a bucket share: whatever one machine can share."""
 
 import threading
 
 import pytest
 
-from chalicelib.bootstrap.stores import open_aws
+from chalicelib.bootstrap.stores import shared
 from chalicelib.settings import Settings
+
+AWS = {
+    "CAUSEWAY_SITE": "west",
+    "CAUSEWAY_BACKEND": "aws",
+    "CAUSEWAY_BLOCKS_BUCKET": "blocks",
+    "CAUSEWAY_MASTER_KEY": "00" * 32,
+}
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """Nothing listens there: what is tested here needs no store."""
-    return Settings.from_environment(
-        {
-            "CAUSEWAY_SITE": "west",
-            "CAUSEWAY_BACKEND": "aws",
-            "CAUSEWAY_DATA": str(tmp_path),
-            "CAUSEWAY_BLOCKS_BUCKET": "blocks",
-            "CAUSEWAY_BLOCKS_REGION": "us-east-1",
-            "CAUSEWAY_BLOCKS_ENDPOINT": "http://127.0.0.1:9",
-            "CAUSEWAY_DYNAMODB_ENDPOINT": "http://127.0.0.1:9",
-            "CAUSEWAY_MASTER_KEY": "00" * 32,
-        }
-    )
+    """A server's."""
+    return Settings.from_environment(AWS | {"CAUSEWAY_DATA": str(tmp_path)})
 
 
 def test_counters_are_summed_over_processes(settings):
     """What one process of a server counts, every other one shows; a new server begins at 0."""
-    main = open_aws(settings, first=True)
-    workers = [open_aws(settings), open_aws(settings)]
+    _, main = shared(settings, first=True)
+    workers = [shared(settings)[1], shared(settings)[1]]
     for worker in workers:
-        worker.counters.add("proxy_get_blocks_total", 2, link="east")
-    assert main.counters.all() == {("proxy_get_blocks_total", "east"): 4}
-    assert open_aws(settings, first=True).counters.all() == {}
+        worker.add("proxy_get_blocks_total", 2, link="east")
+    assert main.all() == {("proxy_get_blocks_total", "east"): 4}
+    assert shared(settings, first=True)[1].all() == {}
 
 
 def test_locks_exclude_other_processes(settings):
     """A block that one worker fetches is not fetched by the other at the same time."""
-    one, other = open_aws(settings), open_aws(settings)
+    one, other = shared(settings)[0], shared(settings)[0]
     order = []
 
     def second():
-        with other.locks.hold("block/1"):
+        with other.hold("block/1"):
             order.append("second")
 
-    with one.locks.hold("block/1"):
+    with one.hold("block/1"):
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.1)
@@ -53,16 +49,10 @@ def test_locks_exclude_other_processes(settings):
     assert order == ["first", "second"]
 
 
-def test_a_function_shares_nothing(settings, tmp_path):
+def test_a_function_shares_nothing(tmp_path):
     """Without a directory nothing is written anywhere."""
-    alone = Settings.from_environment(
-        {
-            "CAUSEWAY_SITE": "west",
-            "CAUSEWAY_BACKEND": "aws",
-            "CAUSEWAY_BLOCKS_BUCKET": "blocks",
-            "CAUSEWAY_BLOCKS_REGION": "us-east-1",
-            "CAUSEWAY_MASTER_KEY": "00" * 32,
-        }
-    )
-    open_aws(alone).counters.add("proxy_get_blocks_total")
+    locks, counters = shared(Settings.from_environment(AWS))
+    counters.add("proxy_get_blocks_total")
+    with locks.hold("block/1"):
+        pass
     assert list(tmp_path.iterdir()) == []

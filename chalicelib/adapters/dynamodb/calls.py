@@ -11,7 +11,8 @@
     WRONG    DynamoDB cannot do such a call        Refused            Refused
 
 Promise a write that was ever UNKNOWN ends done, in Conflict, or Indeterminate, never Unavailable
-Limits  TRIES_MAX tries; waits from WAIT_MS_FIRST, doubling, at most WAIT_MS_MAX, jittered by half
+Limits  TRIES_MAX tries if not told otherwise; waits from WAIT_MS_FIRST, doubling, at most WAIT_MS_MAX,
+        jittered by half
 Source  DynamoDB "Error handling", "TransactWriteItems: idempotency"; botocore.exceptions.
 """
 
@@ -131,14 +132,17 @@ def _fate_of_reasons(reasons: Any) -> Fate:
 class Calls:
     """Tries again, within bounds."""
 
-    def __init__(self, sleep_ms: Callable[[int], None], token: Callable[[int], str]) -> None:
+    def __init__(
+        self, sleep_ms: Callable[[int], None], token: Callable[[int], str], tries: int = TRIES_MAX
+    ) -> None:
         self._sleep_ms = sleep_ms
         self._token = token
+        self._tries = tries
 
     def read(self, call: Callable[[], T]) -> T:
         """What `call` answers."""
         last: Exception | None = None
-        for n in range(TRIES_MAX):
+        for n in range(self._tries):
             try:
                 return call()
             except (ClientError, BotoCoreError) as error:
@@ -146,13 +150,13 @@ class Calls:
             if fate not in (Fate.AGAIN, Fate.UNKNOWN):
                 raise _final(fate, last) from last
             self._wait(n)
-        raise Unavailable(f"DynamoDB, {TRIES_MAX} tries: {last}") from last
+        raise Unavailable(f"DynamoDB, {self._tries} tries: {last}") from last
 
     def write(self, call: Callable[[], object], *, repeatable: bool) -> None:
         """Have `call` done; `repeatable`: done twice it has one effect."""
         last: Exception | None = None
         unknown = False
-        for n in range(TRIES_MAX):
+        for n in range(self._tries):
             try:
                 call()
                 return
@@ -167,7 +171,7 @@ class Calls:
                 raise _final(fate, last) from last
             self._wait(n)
         kind = Indeterminate if unknown else Unavailable
-        raise kind(f"DynamoDB, {TRIES_MAX} tries: {last}") from last
+        raise kind(f"DynamoDB, {self._tries} tries: {last}") from last
 
     def _wait(self, n: int) -> None:
         """After try `n`; half of the wait is chance, so that rivals part."""

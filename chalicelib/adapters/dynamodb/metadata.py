@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from chalicelib.adapters.dynamodb.calls import Calls, check_client
+from chalicelib.adapters.dynamodb.calls import TRIES_MAX, Calls, check_client
 from chalicelib.adapters.dynamodb.items import (
     key_of,
     needed,
@@ -56,6 +56,7 @@ class DynamoMetadata:
         *,
         sleep_ms: Callable[[int], None],
         token: Callable[[int], str],
+        tries: int = TRIES_MAX,
     ) -> None:
         check_client(client)
         self.items_max = ITEMS_MAX
@@ -64,7 +65,7 @@ class DynamoMetadata:
         self._client = client
         self._prefix = prefix
         self._token = token
-        self._calls = Calls(sleep_ms, token)
+        self._calls = Calls(sleep_ms, token, tries)
 
     def get(self, rows: Sequence[RowId]) -> list[bytes | None]:
         """The values of `rows` in the order asked, None where there is no row."""

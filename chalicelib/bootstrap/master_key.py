@@ -1,0 +1,53 @@
+"""The site's master key where KMS keeps it: made once, its ciphertext in a row of the site's tables.
+
+    site table  "site" / "master_key"   {kms_key, sealed}: the key it was made under, its ciphertext
+
+Two that make it at once: the row is written by compare-and-set, and who loses takes the winner's.
+Errors  SettingsError, worded for the operator
+Source  DESIGN §5 "Users and buckets"; adapters/kms.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.adapters.kms import KmsKey, KmsProblem, signed_post
+from chalicelib.adapters.system import SystemClock
+from chalicelib.domain import codec
+from chalicelib.domain.errors import Conflict, Indeterminate
+from chalicelib.ports.metadata import ABSENT, Metadata, Put, RowId, Table
+from chalicelib.settings import Settings, SettingsError
+
+ROW = RowId(Table.SITE, "site", b"master_key")
+NOT_SET_UP = (
+    "this site is not set up yet: it has no master key. Invoke its administrator function once, or start "
+    "`causeway serve`, by whoever may call kms:GenerateDataKey"
+)
+
+
+def kms_key(settings: Settings, credentials: Any) -> KmsKey:
+    """The KMS key of a site."""
+    send = signed_post(credentials, settings.blocks_region, settings.kms_endpoint)
+    return KmsKey(send, settings.kms_key, settings.site, SystemClock().sleep_ms)
+
+
+def opened(form: bytes | None, key: KmsKey, metadata: Metadata, founds: bool) -> bytes:
+    """The master key that row `form` keeps; made now if there is none and this process `founds` the site."""
+    try:
+        if form is None:
+            if not founds:
+                raise SettingsError([NOT_SET_UP])
+            plain, sealed, arn = key.generate()
+            made = codec.encode_document({"kms_key": arn, "sealed": sealed})
+            try:
+                metadata.transact([Put(ROW, made, ABSENT)])
+                return plain
+            except (Conflict, Indeterminate):  # another start was first, or it is not known whether we were
+                form = metadata.get([ROW])[0]
+                if form is None:
+                    raise
+        return key.open(codec.decode_document(form)["sealed"])
+    except KmsProblem as problem:
+        under = codec.decode_document(form)["kms_key"] if form is not None else ""
+        told = f"CAUSEWAY_KMS_KEY: {problem}"
+        raise SettingsError([f"{told}; it was made under {under}" if under else told]) from problem
