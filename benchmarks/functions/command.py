@@ -77,7 +77,6 @@ def _sites() -> Iterator[tuple[DeployedSite, LambdaSite]]:
         moto_server() as moto,
     ):
         keys = {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
-        os.environ.update(keys)
         with deployed("west", minio, dynamodb, moto, compiled=False) as ours:
             told = ours.settings()
             environment = keys | {

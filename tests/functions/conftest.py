@@ -15,11 +15,8 @@ FRONTS = ("rest", "url")  # "domain" is the first without a stage: tests of path
 def functions(request: pytest.FixtureRequest) -> Iterator[DeployedSite]:
     """The site behind all fronts."""
     minio, dynamodb, moto = (request.getfixturevalue(name) for name in ("minio", "dynamodb", "moto"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)  # what this process wires is the same identity
-        patch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
-        with deployed("west", minio, dynamodb, moto) as site:
-            yield site
+    with deployed("west", minio, dynamodb, moto) as site:
+        yield site
 
 
 @pytest.fixture(params=FRONTS)

@@ -10,19 +10,23 @@ Promise what the template declares as queues is there, with its redrive policy a
 """
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 import boto3
 
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
+from chalicelib.hosts import functions
 from chalicelib.replication.setup import secret_of
 from chalicelib.s3.canonical import sign
 from chalicelib.settings import Settings
@@ -87,7 +91,16 @@ class DeployedSite:
 
     def __init__(self, package: Package, host: LambdaSite, environment: dict[str, str]) -> None:
         self.package, self.host, self.environment = package, host, environment
-        self.keys = self._administrator()
+
+    @cached_property
+    def keys(self) -> tuple[str, str]:
+        """The administrator's, who is made when somebody asks."""
+        if hasattr(functions, "administrator"):
+            made = self.host.invoke("Administrator")
+            return made["access_key"], made["secret_key"]
+        node = self.wired().node
+        user = node.names.decide("create_user", {"name": "Ann", "admin": True})
+        return user.access_key, secret_of(node.site, user)
 
     def front(self, name: str) -> FrontSite:
         """`rest`, `domain` or `url`."""
@@ -99,13 +112,10 @@ class DeployedSite:
         return self.package.variables | self.environment
 
     def wired(self) -> bootstrap.Wired:
-        """The site in this process; its credentials must be in this process's environment."""
-        return bootstrap.build_function(Settings.from_environment(self.settings()))
-
-    def _administrator(self) -> tuple[str, str]:
-        node = self.wired().node
-        user = node.names.decide("create_user", {"name": "Ann", "admin": True})
-        return user.access_key, secret_of(node.site, user)
+        """The site in this process, with the credentials of its functions."""
+        keys = {name: value for name, value in self.environment.items() if name.startswith("AWS_")}
+        with mock.patch.dict(os.environ, keys):
+            return bootstrap.build_function(Settings.from_environment(self.settings()))
 
 
 @contextmanager

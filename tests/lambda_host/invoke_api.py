@@ -1,4 +1,4 @@
-"""Lambda's own Invoke over HTTP, for whoever calls functions by an SDK: boto3.client("lambda", endpoint_url=…).
+"""Lambda's own Invoke over HTTP, for who calls functions by an SDK: boto3.client("lambda", endpoint_url=…).
 
     InvokeApi(functions).answer(request)     functions by function name, ARN or logical id
 
