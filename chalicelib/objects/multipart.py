@@ -116,7 +116,10 @@ def _save_attempt(site: Site, upload: Upload, attempt: PartAttempt) -> None:
 
 
 def _drop(site: Site, upload: Upload, attempt_id: str, blocks: Sequence[Block]) -> None:
-    """Best effort: what cannot be deleted now, GC finds; the client hears of what went wrong before."""
+    """Best effort: what cannot be deleted now, or not by us, GC finds; the client hears of what went wrong
+    before."""
+    if not site.rules.deletes:
+        return
     with suppress(StoreError):
         for number in range(len(blocks)):
             site.blocks.delete(BlockId(upload.id, attempt_id, number))
@@ -275,7 +278,7 @@ def abort(site: Site, bucket: OpenBucket, key: str, upload_id: str) -> None:
     upload = require(site, bucket, key, upload_id)
     if not uploads.close(site, upload):
         raise NoSuchUpload(upload_id)
-    site.blocks.delete_upload(upload.id)
+    uploads.drop(site, upload)
 
 
 @dataclass(frozen=True, slots=True)

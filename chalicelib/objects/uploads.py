@@ -2,13 +2,17 @@
 
 open_upload   the upload's row and its GC entry, before the first block
 committing    the writes that turn an open upload into a committed one, for the commit's transaction
-abandon       close an upload that failed while we watched, and drop its blocks at once
+abandon       close an upload that failed while we watched, and drop its blocks
 close         open or committed → closing, by compare-and-set; False if somebody else was first
+drop          the blocks of an upload we closed: at once where this process deletes (Rules.deletes);
+              where it does not, GC's look at what is closing, a leeway later, does
+leave_to_gc   a block was filed into an upload whose row has gone: closing again, for GC to find
 Source        DESIGN §5; the transitions are the table in domain.upload.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from chalicelib.domain.errors import Conflict, StoreError
@@ -87,6 +91,25 @@ def abandon(site: Site, upload: Upload) -> None:
     """Best effort after a failure: what cannot be done now, GC does after leeway."""
     try:
         if close(site, upload):
-            site.blocks.delete_upload(upload.id)
+            drop(site, upload)
     except StoreError as problem:
         site.log.event("upload_not_closed", upload=upload.id, problem=type(problem).__name__)
+
+
+def drop(site: Site, upload: Upload) -> None:
+    """Delete the blocks of an upload that is closing, if that is this process's to do."""
+    if site.rules.deletes:
+        site.blocks.delete_upload(upload.id)
+
+
+def leave_to_gc(site: Site, upload: Upload) -> None:
+    """Have GC come once more. If the row is there again, its blocks are somebody's, or GC will come."""
+    closing = replace(upload, state=UploadState.CLOSING)
+    due_ms = site.clock.now_ms() + site.rules.leeway_ms
+    with suppress(Conflict):
+        site.metadata.transact(
+            [
+                Put(rows.upload(upload.id), encode_upload(closing), ABSENT),
+                due.for_key(site, due_ms, due.CLOSING, upload.id, upload.bucket_id, upload.key),
+            ]
+        )

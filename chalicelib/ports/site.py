@@ -2,6 +2,7 @@
 
     metadata, blocks   this site's own stores (`blocks` verifies what it reads)
     reader             a BlockStore to read objects through: `blocks`, then proxy_get where there are links
+    direct             what presigns URLs of the block store; None where blocks only go through us
     announcer          says what a commit owes to this site's sinks; knows the links, so objects need not
     rules              the site's limits; every one has a name and a reason
 
@@ -16,6 +17,7 @@ from typing import Protocol
 
 from chalicelib.domain.manifest import BLOCK_SIZE, INLINE_MAX
 from chalicelib.ports.blocks import BlockStore
+from chalicelib.ports.direct import DirectBlocks
 from chalicelib.ports.metadata import Metadata, Write
 from chalicelib.ports.system import (
     Buffers,
@@ -90,3 +92,4 @@ class Site:
     log: Log
     rules: Rules = Rules()
     read_only: bool = False
+    direct: DirectBlocks | None = None

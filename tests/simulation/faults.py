@@ -200,12 +200,20 @@ class FaultyBlocks:
         """File a block twice."""
         return bool(self._write("link", _short(target), lambda: self._inner.link(source, target)))
 
+    def _only_gc(self) -> None:
+        """Where the site's processes may not delete, nobody but GC does."""
+        role = self._world.current.role
+        if role != "gc" and not self._life.site.swarm.rules.deletes:
+            self._world.fail("gc", f"{role} deletes blocks of {self._life.site.name}")
+
     def delete(self, block_id: BlockId) -> None:
         """Remove a block."""
+        self._only_gc()
         self._write("delete", _short(block_id), lambda: self._inner.delete(block_id))
 
     def delete_upload(self, upload: str) -> None:
         """Remove an upload."""
+        self._only_gc()
 
         def act() -> None:
             self._inner.delete_upload(upload)

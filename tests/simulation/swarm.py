@@ -94,6 +94,8 @@ def draw(seed: int) -> Swarm:
             read_ahead=rng.choice((0, 2)),
             conflict_tries=rng.choice((6, 64)),
             documents=rng.random() < 0.2,
+            # A generator of its own: every other choice of the seed stays as it was.
+            deletes=random.Random(f"deletes {seed}").random() < 0.6,
         ),
         shards=rng.choice((1, 1, 3)),
         items_max=rng.choice((100, 1000)),
