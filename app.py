@@ -18,7 +18,7 @@ from typing import Any
 from chalice import Chalice, Rate
 from chalice.app import CloudWatchEvent
 
-from chalicelib.hosts import functions, lambda_http
+from chalicelib.hosts import functions, lambda_http, sandbox
 
 METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 PATHS = {"service": "/", "bucket": "/{bucket}", "object": "/{bucket}/{key+}"}
@@ -85,3 +85,6 @@ def fullsync(event: CloudWatchEvent) -> Any:
 def collect(event: CloudWatchEvent) -> Any:
     """GC."""
     return functions.collect(event.to_dict(), event.context)
+
+
+sandbox.start()  # wrong settings, names and permissions show now, not at the first request

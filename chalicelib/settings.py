@@ -239,6 +239,11 @@ class Settings:
         return self.public_url or f"{scheme}://{host}:{self.port}"
 
 
+def lambda_handler() -> str:
+    """What AWS Lambda has this process run, such as `app.collect`; "" anywhere else."""
+    return os.environ.get("_HANDLER", "") if "AWS_LAMBDA_RUNTIME_API" in os.environ else ""
+
+
 def variable_of(name: str) -> str:
     """The environment variable of a field."""
     return PREFIX + name.upper()

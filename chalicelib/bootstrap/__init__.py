@@ -3,6 +3,7 @@
     open_main(settings)       the main process of a server: owns the stores, does what no request waits for
     build_worker(settings)    an HTTP process beside it
     build_function(settings)  a process over DynamoDB and a bucket: a Lambda function
+    Powers, EVERY_POWER       what its role allows such a process
     open_queues(settings)     SQS, where it was given
     document_events(settings) what a bucket in MinIO tells of documents, for a main process
 
@@ -13,10 +14,13 @@ Source  DESIGN §4.
 from chalicelib.bootstrap.aws import document_events
 from chalicelib.bootstrap.main import Main, Wakeup, open_main
 from chalicelib.bootstrap.queues import open_queues
+from chalicelib.bootstrap.start import EVERY_POWER, Powers
 from chalicelib.bootstrap.worker import Wired, build_function, build_worker
 
 __all__ = [
+    "EVERY_POWER",
     "Main",
+    "Powers",
     "Wakeup",
     "Wired",
     "build_function",

@@ -21,7 +21,7 @@ from moto import mock_aws
 
 import app as functions_app
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
-from chalicelib.hosts import functions
+from chalicelib.hosts import sandbox
 from chalicelib.replication.setup import secret_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,7 +43,7 @@ class FunctionsSite:
 
     @property
     def node(self):
-        return functions.site().node
+        return sandbox.site().node
 
     def context(self, ms=60_000):
         """What Lambda hands every function."""
@@ -64,11 +64,11 @@ def _environment(name, **more):
     # Chalice's client gives every function 3 s, whatever the stage says.
     longer = mock.patch("chalice.test.LambdaContext", partial(LambdaContext, max_runtime_ms=60_000))
     with mock.patch.dict(os.environ, variables), longer:
-        functions.forget()
+        sandbox.forget()
         try:
             yield variables
         finally:
-            functions.forget()
+            sandbox.forget()
 
 
 @contextmanager
