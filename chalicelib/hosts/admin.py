@@ -202,6 +202,12 @@ class AdminApi:
         return {**asdict(self._node.runs.read(name)), "interval_ms": self._node.interval_ms(link)}
 
     def _gc(self, name: str, fields: Fields) -> Any:
+        site = self._node.site
+        if not site.rules.deletes:
+            raise InvalidRequest(
+                f"this process may not delete blocks: invoke the function causeway-{site.id}-collect, or wait "
+                "for its schedule, each hour"
+            )
         return asdict(self._node.collect())
 
 
