@@ -80,6 +80,14 @@ def rclone() -> Path:
     return _or_skip(lambda: binary("rclone"))
 
 
+@pytest.fixture(scope="session")
+def lambda_runtime() -> Path:
+    """The interpreter of Lambda sandboxes, with awslambdaric."""
+    from tests.lambda_host.environment import runtime_python
+
+    return _or_skip(runtime_python)
+
+
 def _or_skip(find: Callable[[], Found]) -> Found:
     try:
         return find()

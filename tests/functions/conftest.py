@@ -11,6 +11,11 @@ from tests.lambda_host.deployed import DeployedSite, FrontSite, deployed
 FRONTS = ("rest", "url")  # "domain" is the first without a stage: tests of paths and signatures take it too
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runtime(lambda_runtime):
+    """Skips, or fails in CI, where awslambdaric cannot be had."""
+
+
 @pytest.fixture(scope="session")
 def functions(request: pytest.FixtureRequest) -> Iterator[DeployedSite]:
     """The site behind all fronts."""

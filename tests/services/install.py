@@ -127,11 +127,14 @@ def install_checkov() -> None:
 
 def main() -> int:
     """Installs what is missing, one line each; returns the exit status."""
+    from tests.lambda_host.environment import runtime_python  # it looks here where the cache is
+
     with _one_installer_at_a_time():
         there = [
             *(_install(n, partial(binary, n), partial(install_go_tool, n)) for n in GO_TOOLS),
             _install(DYNAMODB_LOCAL, dynamodb_local_jars, install_dynamodb_local),
             _install(CHECKOV, checkov, install_checkov),
+            _install("awslambdaric", runtime_python, runtime_python),
         ]
     return 0 if all(there) or not in_ci() else 1
 
