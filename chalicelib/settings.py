@@ -159,6 +159,7 @@ class Settings:
     blocks_prefix: str = _setting(_text, "")
     blocks_region: str = _setting(_text, "us-east-1")
     blocks_endpoint: str = _setting(_url, "")  # "" is AWS itself
+    blocks_public_endpoint: str = _setting(_url, "")  # as clients of presigned URLs see it; "": the same
     dynamodb_prefix: str = _setting(_text, "causeway")  # of causeway-keys, …
     dynamodb_endpoint: str = _setting(_url, "")
 

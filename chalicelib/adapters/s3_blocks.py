@@ -3,20 +3,22 @@
     <prefix>blocks/<2 hex>/<upload>/<attempt>/<number>      one block
     <prefix>manifests/…                                     documents
 
+S3Direct presigned URLs for the same blocks, and what the store vouches for (ports/direct.py)
+
 Promise  every write carries its SHA-256, which the store checks before it answers and keeps
 Needs    s3:ListBucket: without it S3 answers 403, not 404, for what is not there; an unversioned
          bucket; a client made with `client_config`, which never retries: one call, one try, so that
          the errors are true. RetryingBlocks stands around this store
 Errors   refused with a 4xx, or never sent: Unavailable · anything else: Indeterminate if it writes,
          Unavailable if it reads (a truncated answer too) · 507: NoRoom. Never by message text
-Source   AWS "Checking object integrity"; DESIGN §5; contract: tests/conformance/blocks.py.
+Source   AWS "Checking object integrity"; DESIGN §5; contracts: tests/conformance/blocks.py, direct.py.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
@@ -37,6 +39,7 @@ from chalicelib.domain.errors import Indeterminate, NoRoom, StoreError, Unavaila
 from chalicelib.domain.filing import check_block, check_document, check_token, fan_out
 from chalicelib.domain.manifest import BlockId, BlockRef
 from chalicelib.ports.blocks import Buffer
+from chalicelib.ports.direct import Presigned, Vouched
 
 PASSES_MAX = 10_000  # of `delete_upload`, 1,000 blocks each: seven times the largest object
 _TAIL = re.compile(r"([^/]+)/(0|[1-9][0-9]*)")
@@ -48,6 +51,8 @@ _NEVER_SENT = (
     ProxyConnectionError,
 )
 _ABSENT = frozenset({"NoSuchKey"})  # NoSuchBucket is no answer about a block
+_ABSENT_HEAD = frozenset({"404", "NoSuchKey"})  # a HEAD's answer has no body to say more in
+_SHA256_CHARS = 44  # of base64; a composite one ends in "-N" and is of no use here
 
 
 def client_config() -> Config:
@@ -143,11 +148,10 @@ class S3Blocks:
         self._remove(self._prefix + check_document(name))
 
     def _upload_prefix(self, upload: str) -> str:
-        return f"{self._prefix}blocks/{fan_out(upload)}/{check_token(upload)}/"
+        return _upload_prefix(self._prefix, upload)
 
     def _name(self, block_id: BlockId) -> str:
-        check_block(block_id)
-        return f"{self._upload_prefix(block_id.upload)}{block_id.attempt}/{block_id.number}"
+        return _name(self._prefix, block_id)
 
     def _write(self, name: str, body: Buffer) -> None:
         digest = b64encode(sha256(body).digest()).decode()
@@ -201,6 +205,69 @@ class S3Blocks:
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _upload_prefix(prefix: str, upload: str) -> str:
+    return f"{prefix}blocks/{fan_out(upload)}/{check_token(upload)}/"
+
+
+def _name(prefix: str, block_id: BlockId) -> str:
+    check_block(block_id)
+    return f"{_upload_prefix(prefix, block_id.upload)}{block_id.attempt}/{block_id.number}"
+
+
+class S3Direct:
+    """The same blocks for whoever holds a URL. `public` gives a client for the endpoint that others see,
+    `client` one for ours: asked for at each use, so that who never presigns need not have made them."""
+
+    def __init__(
+        self, client: Callable[[], Any], public: Callable[[], Any], bucket: str, prefix: str = ""
+    ) -> None:
+        self._client = client
+        self._public = public
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def presign_put(self, block_id: BlockId, size: int, sha256: bytes, expires_s: int) -> Presigned:
+        """Length and hash are signed headers, so the store takes no other bytes; what is there stays."""
+        digest = b64encode(sha256).decode()
+        url = self._presigned(
+            "put_object",
+            expires_s,
+            Key=_name(self._prefix, block_id),
+            ContentLength=size,
+            ChecksumSHA256=digest,
+            IfNoneMatch="*",
+        )
+        return Presigned(
+            url, {"content-length": str(size), "if-none-match": "*", "x-amz-checksum-sha256": digest}
+        )
+
+    def presign_get(self, block_id: BlockId, expires_s: int) -> Presigned:
+        """Nothing but the block."""
+        return Presigned(self._presigned("get_object", expires_s, Key=_name(self._prefix, block_id)))
+
+    def _presigned(self, verb: str, expires_s: int, **what: Any) -> str:
+        with _asking(writes=False):  # credentials may have to be fetched
+            url: str = self._public().generate_presigned_url(
+                verb, Params={"Bucket": self._bucket, **what}, ExpiresIn=expires_s
+            )
+        return url
+
+    def vouched(self, block_id: BlockId) -> Vouched | None:
+        """HEAD: the store computed the SHA-256 when it took the block."""
+        with _asking(writes=False):
+            try:
+                head = self._client().head_object(
+                    Bucket=self._bucket, Key=_name(self._prefix, block_id), ChecksumMode="ENABLED"
+                )
+            except ClientError as problem:
+                if _code(problem) in _ABSENT_HEAD:
+                    return None
+                raise
+        value = head.get("ChecksumSHA256", "")
+        digest = b64decode(value) if len(value) == _SHA256_CHARS else b""
+        return Vouched(head["ContentLength"], digest)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from chalicelib.adapters.hashing import Blake3Hashing
 from chalicelib.adapters.http_peer import HttpPeer
 from chalicelib.adapters.system import ByteBudget, JsonLog, SystemClock, SystemIds, ThreadParallel
 from chalicelib.adapters.vault import AesVault
+from chalicelib.bootstrap.direct import direct_blocks
 from chalicelib.bootstrap.tables import direct_peer
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.blocks import BlockStore
@@ -121,6 +122,7 @@ def wire(settings: Settings, stores: Stores, log: Log, wake: Callable[[], None] 
         log=log,
         rules=rules(settings, stores.deletes),
         read_only=settings.read_only,
+        direct=direct_blocks(settings),
     )
     return node(site, record, links, dialler(site, settings), stores.counters)
 

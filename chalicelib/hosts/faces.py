@@ -10,8 +10,10 @@ import ipaddress
 from collections.abc import Callable
 
 from chalicelib import bootstrap
-from chalicelib.hosts import metrics
+from chalicelib.hosts import events, metrics
 from chalicelib.hosts.admin import PREFIX, AdminApi
+from chalicelib.hosts.direct_api import PREFIX as DIRECT
+from chalicelib.hosts.direct_api import DirectApi
 from chalicelib.replication.node import Node
 from chalicelib.s3 import errors
 from chalicelib.s3.request import Request, Response
@@ -23,8 +25,18 @@ Handler = Callable[[Request], Response]
 
 def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[bytes, Handler]]:
     """The faces that stand beside S3 and the peers' door."""
-    admin = AdminApi(node, service, settings.url)
-    return [(PREFIX.encode(), admin.handle), (b"/metrics", _metrics(node, service))]
+    queues = bootstrap.open_queues(settings)
+    admin = AdminApi(node, service, settings.url, queues)
+    told = events.webhook(
+        settings.events_token, queues.documents, node.serve_document, settings.blocks_prefix, node.site.log
+    )
+    direct = DirectApi(node.site, service)
+    return [
+        (PREFIX.encode(), admin.handle),
+        (DIRECT.encode(), direct.handle),
+        (events.PATH, told),
+        (b"/metrics", _metrics(node, service)),
+    ]
 
 
 def build_worker(settings: Settings) -> bootstrap.Wired:

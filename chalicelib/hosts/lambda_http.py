@@ -32,7 +32,10 @@ ENVELOPE_BYTES_MAX = 64 * 1024  # headers, path and context, as JSON
 BODY_BYTES_MAX = (PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX) * 3 // 4  # base64 makes 4 bytes of 3
 _SIGNED_HEADERS = re.compile(r"SignedHeaders=([^,\s]+)")
 _BLANK = Request("GET", b"/", (), Headers(), BytesBody(), secure=True, remote="")
-_WAY_OUT = "use this site's streaming endpoint (`causeway serve`), which has no such limit."
+_WAY_OUT = (
+    "use `causeway cp`, which moves blocks straight to and from the block bucket, or this site's streaming "
+    "endpoint (`causeway serve`); they have no such limit."
+)
 
 
 def is_http(event: Any) -> bool:
@@ -62,6 +65,13 @@ def answer(handle: Handler, event: Event) -> Event:
         response = error_response(request, as_s3_error(problem), request_id)
         body = response.body if isinstance(response.body, bytes) else b""
     return event_of(Response(response.status, response.headers, body), event)
+
+
+def request_id_of(out: Event) -> str:
+    """The S3 request id that the client was told, "" if none."""
+    several = out.get("multiValueHeaders") or {name: [value] for name, value in out["headers"].items()}
+    found = [values[0] for name, values in several.items() if name.lower() == "x-amz-request-id"]
+    return found[0] if found else ""
 
 
 # ------------------------------------------------------------------------------------- requests

@@ -53,6 +53,14 @@ class EntityTooSmall(ObjectsError):
     """Every part but the last must reach the least part size."""
 
 
+class EntityTooLarge(ObjectsError):
+    """More bytes than any object may have."""
+
+
+class NotImplemented(ObjectsError):
+    """This site, as it is set up, cannot do that at all."""
+
+
 class InvalidRequest(ObjectsError):
     """Well-formed, but it cannot be done this way."""
 

@@ -4,7 +4,7 @@ Every attempt at a part has its own id and row, so a part sent twice never mixes
 one transaction, upload open → committed plus the record; Abort is open → closing; one of them wins.
 A repeated Complete that would give the same ETag is answered from the committed upload until leeway.
 
-Errors  NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed
+Errors  NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, EntityTooLarge, PreconditionFailed
 Source  AWS multipart upload API; DESIGN §5 "Multipart".
 """
 
@@ -23,13 +23,20 @@ from chalicelib.domain.stamp import Stamp
 from chalicelib.domain.upload import PartAttempt, Upload, UploadState
 from chalicelib.objects import bodies, due, rows, uploads
 from chalicelib.objects.commit import OpenBucket, commit
-from chalicelib.objects.errors import EntityTooSmall, InvalidPart, InvalidPartOrder, NoSuchUpload
+from chalicelib.objects.errors import (
+    EntityTooLarge,
+    EntityTooSmall,
+    InvalidPart,
+    InvalidPartOrder,
+    NoSuchUpload,
+)
 from chalicelib.objects.get import current
 from chalicelib.objects.put import CheckedBody, PutRequest, check_conditions
 from chalicelib.ports.metadata import Check, Put, Table
 from chalicelib.ports.site import Site
 
 PART_BYTES_MIN = 5 * 1024 * 1024  # S3's least size of every part but the last
+OBJECT_BYTES_MAX = 5 * 1024**4  # S3's largest object
 _PAGE = 1000
 
 
@@ -90,7 +97,7 @@ def upload_part(
     value = checksum.value if checksum else ""
     attempt = PartAttempt(Part(number, attempt_id, size, etag, value, blocks), site.clock.now_ms())
     try:
-        _save_attempt(site, upload, attempt)
+        save_attempts(site, upload, [attempt])
     except Determinate as problem:
         _drop(site, upload, attempt_id, blocks)
         if isinstance(problem, Conflict):
@@ -99,19 +106,22 @@ def upload_part(
     return attempt
 
 
-def _save_attempt(site: Site, upload: Upload, attempt: PartAttempt) -> None:
-    """Write the attempt's row. After anything but Determinate the blocks are left to GC: the row may
-    stand, now or soon, and a Complete would name what it names."""
-    row = rows.attempt(upload.id, attempt.part.number, attempt.part.attempt)
-    form = encode_attempt(attempt)
+def save_attempts(site: Site, upload: Upload, attempts: Sequence[PartAttempt]) -> None:
+    """Write the attempts' rows, as many as one transaction takes but for one. After anything but Determinate
+    the blocks are left to GC: the rows may stand, now or soon, and a Complete would name what they name.
+    Conflict: the upload is no longer open."""
+    puts = [
+        Put(rows.attempt(upload.id, one.part.number, one.part.attempt), encode_attempt(one))
+        for one in attempts
+    ]
     try:
-        site.metadata.transact([Put(row, form), Check(rows.upload(upload.id), encode_upload(upload))])
+        site.metadata.transact([*puts, Check(rows.upload(upload.id), encode_upload(upload))])
     except Indeterminate as lost:
         try:
-            found = site.metadata.get([row])[0]
+            found = site.metadata.get([put.row for put in puts])
         except StoreError as problem:  # Determinate is said of this look, not of the write
             raise lost from problem
-        if found != form:
+        if found != [put.value for put in puts]:
             raise
 
 
@@ -154,7 +164,7 @@ def latest_parts(site: Site, upload_id: str) -> list[PartAttempt]:
     return [newest[number] for number in sorted(newest)]
 
 
-def _chosen(site: Site, upload: Upload, named: Sequence[NamedPart]) -> tuple[Part, ...]:
+def _chosen(site: Site, upload: Upload, named: Sequence[NamedPart], part_bytes_min: int) -> tuple[Part, ...]:
     numbers = [part.number for part in named]
     if not numbers:
         raise InvalidPart("name at least one part")
@@ -170,8 +180,10 @@ def _chosen(site: Site, upload: Upload, named: Sequence[NamedPart]) -> tuple[Par
             raise InvalidPart(f"part {name.number} was uploaded with another checksum")
         parts.append(part)
     for part in parts[:-1]:
-        if part.size < PART_BYTES_MIN:
+        if part.size < part_bytes_min:
             raise EntityTooSmall(f"part {part.number} has {part.size} bytes")
+    if sum(part.size for part in parts) > OBJECT_BYTES_MAX:
+        raise EntityTooLarge(f"an object has at most {OBJECT_BYTES_MAX} bytes")
     return tuple(parts)
 
 
@@ -188,6 +200,7 @@ def complete(
     upload_id: str,
     named: Sequence[NamedPart],
     checksum_of: Callable[[Upload, tuple[Part, ...]], Checksum | None],
+    part_bytes_min: int = PART_BYTES_MIN,
 ) -> Record:
     """Turn the named parts into the key's object."""
     upload = uploads.load(site, upload_id)
@@ -198,7 +211,7 @@ def complete(
         return repeated
     if upload.state is not UploadState.OPEN:
         raise NoSuchUpload(upload_id)
-    parts = _chosen(site, upload, named)
+    parts = _chosen(site, upload, named, part_bytes_min)
     checksum = checksum_of(upload, parts)
     etag = etag_of([part.etag for part in parts])
     index = bodies.index_if_long(site, upload.id, parts)

@@ -117,8 +117,8 @@ def _checksum(
         raise errors.InvalidRequest(
             f"The x-amz-mp-object-size {operation.size} does not match the {size} bytes of the parts."
         )
-    if not upload.checksum_algorithm:
-        return None
+    if not upload.checksum_algorithm or not all(part.checksum for part in parts):
+        return None  # a part of several blocks that went straight to the store has none
     algorithm, kind = Algorithm(upload.checksum_algorithm), ChecksumType(upload.checksum_kind)
     if operation.checksum_type is not None and operation.checksum_type is not kind:
         raise errors.InvalidRequest(
