@@ -3,6 +3,7 @@
     open_main(settings)       the main process of a server: owns the stores, does what no request waits for
     build_worker(settings)    an HTTP process beside it
     build_function(settings)  a process over DynamoDB and a bucket: a Lambda function
+    first_administrator(node) made once, its keys shown once
     Powers, EVERY_POWER       what its role allows such a process
     open_queues(settings)     SQS, where it was given
     document_events(settings) what a bucket in MinIO tells of documents, for a main process
@@ -11,6 +12,7 @@ Errors  SettingsError, worded for the operator; Refused when another server owns
 Source  DESIGN §4.
 """
 
+from chalicelib.bootstrap.administrator import first_administrator
 from chalicelib.bootstrap.aws import document_events
 from chalicelib.bootstrap.main import Main, Wakeup, open_main
 from chalicelib.bootstrap.queues import open_queues
@@ -26,6 +28,7 @@ __all__ = [
     "build_function",
     "build_worker",
     "document_events",
+    "first_administrator",
     "open_main",
     "open_queues",
 ]

@@ -13,6 +13,7 @@ from chalicelib.cli import (
     connections,
     demo,
     deploy,
+    failed,
     fullsync,
     gc,
     proxy_get,
@@ -40,7 +41,7 @@ demo.register(app)
 connections.register(app)
 status.register(app)
 gc.register(app)
-for group in (user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app, deploy.app):
+for group in (failed.app, user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app, deploy.app):
     app.add_typer(group)
 
 

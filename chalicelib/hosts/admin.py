@@ -15,6 +15,8 @@
     POST   /causeway/admin/links/SITE/proxy-get       {action: enable | disable}
     POST   /causeway/admin/links/SITE/fullsync        {action: start | stop | interval, …}
     POST   /causeway/admin/gc                         one GC run now
+    GET    /causeway/admin/failed                     what failed and why
+    POST   /causeway/admin/failed                     {action: retry | drop, id | all}
 
 Errors  {"error": code, "message": what to do}, with S3's status; a caller who is no administrator
         gets 403 whatever the path, so that the API cannot be explored
@@ -29,8 +31,11 @@ from dataclasses import asdict
 from typing import Any
 
 from chalicelib.domain.errors import StoreError
+from chalicelib.hosts.failed import Failed
+from chalicelib.hosts.lambda_events import run_message
 from chalicelib.objects import accounts
 from chalicelib.objects.errors import InvalidRequest, NoSuchUser
+from chalicelib.ports.queues import NO_QUEUES, Queues
 from chalicelib.replication import setup, status
 from chalicelib.replication.node import Node
 from chalicelib.s3 import errors
@@ -47,8 +52,10 @@ Fields = dict[str, Any]
 class AdminApi:
     """Answers administrators."""
 
-    def __init__(self, node: Node, service: S3Service, endpoint: str) -> None:
+    def __init__(self, node: Node, service: S3Service, endpoint: str, queues: Queues = NO_QUEUES) -> None:
         self._node = node
+        self._queues = queues
+        failed = Failed(node, queues)
         self._service = service
         self._endpoint = endpoint
         self._routes: dict[tuple[str, str], Callable[[str, Fields], Any]] = {
@@ -67,6 +74,8 @@ class AdminApi:
             ("POST", "links/*/fullsync"): self._fullsync,
             ("GET", "links/*/fullsync"): self._fullsync_status,
             ("POST", "gc"): self._gc,
+            ("GET", "failed"): failed.shown,
+            ("POST", "failed"): failed.change,
         }
 
     def handle(self, request: Request) -> Response:
@@ -189,6 +198,8 @@ class AdminApi:
         link = node.links.read().get(name)
         if action == "start":
             node.start_fullsync(name, anyway=bool(fields.get("anyway")), dry_run=bool(fields.get("dry_run")))
+            if self._queues.fullsync is not None:  # functions: a minute's schedule would find it too
+                self._queues.fullsync.send(run_message(name))
         elif action == "stop":
             node.runs.stop(name, node.site.clock.now_ms())
         elif action == "interval":

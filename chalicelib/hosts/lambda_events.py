@@ -2,7 +2,9 @@
 
     on_documents   an S3 event, alone or in SQS messages: send the records whose documents came
     sweep          each minute: serve all that is due, fold the tree
-    fullsync       each minute: start the runs whose time has come, go on with those that run
+    schedule       each minute: start the runs whose time has come, a message for each that nobody drives
+    fullsync_step  such a message: go on with the run until time is nearly up, then hand on by another
+    fullsync       where there is no queue: start them and drive them
     collect        GC
 
 Promise an event that is doubled, late, reordered, lost or about something gone changes when a record is
@@ -23,8 +25,12 @@ from urllib.parse import unquote_plus
 from chalicelib.domain.errors import StoreError
 from chalicelib.objects import documents, tree
 from chalicelib.objects.documents import Told
+from chalicelib.ports.queues import Queue
+from chalicelib.replication import status
 from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
+from chalicelib.replication.runs import State
+from chalicelib.replication.status import Lag
 
 Event = dict[str, Any]
 Count = dict[str, int]
@@ -34,8 +40,15 @@ FULLSYNC_SLACK_MS = 20_000  # a step of fullsync may be a hundred records with t
 SLACK_SHARE = 4  # but never more than a quarter, or a function with little time would do nothing for ever
 
 
+ADMINISTRATOR_MADE = (
+    "This site has users already, so its first administrator was made before, and its keys are shown once "
+    "only. An administrator makes others: causeway user create NAME --admin. If no keys are left, delete the "
+    "rows of the users table, then invoke this again."
+)
+
+
 class MalformedEvent(ValueError):
-    """Somebody sent what S3 never sends."""
+    """Somebody sent what can never be dealt with."""
 
 
 # ------------------------------------------------------------------------------------- documents
@@ -104,10 +117,20 @@ def body_of(message: str) -> Event:
 # ------------------------------------------------------------------------------------- schedules
 
 
+def share_ms(left_ms: int, slack_ms: int = SLACK_MS) -> int:
+    """Of the time a function has left, what may pass before its last step begins."""
+    return left_ms - min(slack_ms, left_ms // SLACK_SHARE)
+
+
+def lags(node: Node) -> dict[str, Lag]:
+    """How far each sink is behind; one that was stopped counts too."""
+    return {link.site: status.lag(node, link.site) for link in node.links.read().sinks()}
+
+
 def sweep(node: Node, left_ms: int) -> Count:
     """Serve what is due over every started link, records everywhere first; then fold the tree."""
     site = node.site
-    until_ms = site.clock.now_ms() + left_ms - min(SLACK_MS, left_ms // SLACK_SHARE)
+    until_ms = site.clock.now_ms() + share_ms(left_ms)
     count = {"served": 0, "failed": 0, "folded": 0}
     links = [link for link in node.links.read().sinks() if link.started]
     for serve in (_serve_records, _serve_all):
@@ -142,15 +165,15 @@ def _serve_all(node: Node, link: Link, until_ms: int) -> int:
 def fullsync(node: Node, left_ms: int) -> Count:
     """Drive every run that is running, each for its share of the time."""
     count = {"running": 0, "driven": 0, "failed": 0}
-    ends_ms = node.site.clock.now_ms() + left_ms - min(FULLSYNC_SLACK_MS, left_ms // SLACK_SHARE)
+    ends_ms = node.site.clock.now_ms() + share_ms(left_ms, FULLSYNC_SLACK_MS)
     sinks = node.schedule()
     for at, sink in enumerate(sinks):
-        share_ms = (ends_ms - node.site.clock.now_ms()) // (len(sinks) - at)
-        if share_ms <= 0:
+        for_ms = (ends_ms - node.site.clock.now_ms()) // (len(sinks) - at)
+        if for_ms <= 0:
             break
         count["running"] += 1
         try:
-            count["driven"] += node.drive_fullsync(sink, share_ms) is not None
+            count["driven"] += node.drive_fullsync(sink, for_ms, left_ms) is not None
         except StoreError as problem:
             count["failed"] += 1
             error = f"{type(problem).__name__}: {problem}"
@@ -158,9 +181,55 @@ def fullsync(node: Node, left_ms: int) -> Count:
     return count
 
 
-def collect(node: Node) -> Count:
-    """One GC run."""
-    report = node.collect()
+def schedule(node: Node, queue: Queue) -> Count:
+    """A message for each run that nobody drives: begun now, or left by a driver that died or had no time."""
+    count = {"running": 0, "sent": 0, "failed": 0}
+    for sink in node.schedule():
+        count["running"] += 1
+        if node.runs.read(sink).lease_until_ms > node.site.clock.now_ms():
+            continue
+        try:
+            queue.send(run_message(sink))
+            count["sent"] += 1
+        except StoreError as problem:  # the next minute's will do it
+            count["failed"] += 1
+            node.site.log.event("fullsync_not_sent", link=sink, problem=str(problem)[:300])
+    return count
+
+
+def run_message(sink: str) -> str:
+    """Names a run; where it stands is read when the message is dealt with."""
+    return json.dumps({"sink": sink})
+
+
+def fullsync_step(node: Node, queue: Queue | None, message: str, left_ms: int) -> Count:
+    """Drive one run for as long as there is time. Doubled messages are harmless: one driver has the lease.
+    A sink that cannot be reached is asked again by the schedule, not at once."""
+    try:
+        sink = json.loads(message)["sink"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sink = None
+    if not isinstance(sink, str):
+        raise MalformedEvent("the message names no sink")
+    if sink not in node.links.read().by_site:
+        return {"driven": 0, "ended": 0, "handed_on": 0}  # the link was taken away, and its run with it
+    run = node.drive_fullsync(sink, share_ms(left_ms, FULLSYNC_SLACK_MS), left_ms)
+    going = run is not None and run.state is State.RUNNING and not run.error
+    if going and queue is not None:
+        queue.send(run_message(sink))
+    ended = run is not None and run.state is not State.RUNNING
+    return {"driven": int(run is not None), "ended": int(ended), "handed_on": int(going)}
+
+
+def collect(node: Node, left_ms: int) -> Count:
+    """One GC run, as far as it comes."""
+    report = node.collect(stop_ms=node.site.clock.now_ms() + share_ms(left_ms))
     if report.problems:
         node.site.log.event("gc_problems", problems=report.problems[:20])
-    return {"collected": report.collected, "blocks": report.blocks, "held": report.held, "lost": report.lost}
+    return {
+        "collected": report.collected,
+        "blocks": report.blocks,
+        "held": report.held,
+        "lost": report.lost,
+        "unfinished": int(report.unfinished),
+    }

@@ -62,3 +62,6 @@ class Queues:
     def pairs(self) -> tuple[tuple[Queue | None, Queue | None], ...]:
         """Each with where its messages go that are given up."""
         return (self.documents, self.documents_dead), (self.fullsync, self.fullsync_dead)
+
+
+NO_QUEUES = Queues()

@@ -175,9 +175,9 @@ class Node:
         return early or (every_ms > 0 and min(run.next_ms, run.started_ms + every_ms) <= now_ms)
 
     def drive_fullsync(self, sink: str, budget_ms: int, dies_in_ms: int | None = None) -> Run | None:
-        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. A process
-        that will be ended in `dies_in_ms` begins no block after its budget, and its lease ends with it: should
-        it be killed, the next one need not wait longer."""
+        """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. A
+        process that will be ended in `dies_in_ms` begins no block after its budget, and its lease ends with
+        it: should it be killed, the next one need not wait longer."""
         lease_ms = LEASE_MS if dies_in_ms is None else dies_in_ms
         run = self.runs.lease(sink, self.site.clock.now_ms(), lease_ms)
         if run is None:

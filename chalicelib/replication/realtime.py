@@ -204,8 +204,8 @@ def _told(problem: StoreError) -> str:
 def copy_blocks(
     site: Site, peer: Peer, record: Record, to: str, counters: Counters, until_ms: int | None = None
 ) -> tuple[int, bool]:
-    """Give `peer` the blocks of `record` that it lacks, none begun after `until_ms`; how many bytes went over,
-    and whether it has them all now. What is left is asked for again: nothing goes twice.
+    """Give `peer` the blocks of `record` that it lacks, none begun after `until_ms`; how many bytes went
+    over, and whether it has them all now. What is left is asked for again: nothing goes twice.
 
     Raises Missing when a block is not here either, Refused or Unavailable as the peer says.
     """

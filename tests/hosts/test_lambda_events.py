@@ -294,4 +294,100 @@ def test_gc(net, photos):
     net.deliver()
     net.clock.advance(RULES.leeway_ms + 1)
 
-    assert {"collected": 0, "blocks": 5, "held": 0, "lost": 0} == lambda_events.collect(net["a"])
+    found = {"collected": 0, "blocks": 5, "held": 0, "lost": 0, "unfinished": 0}
+    assert found == lambda_events.collect(net["a"], MINUTE)
+
+
+def test_gc_without_time(net, photos):
+    """It says that there is more to do, and the next run does it."""
+    put(net["a"].site, photos, "k", SMALL)
+    put(net["a"].site, photos, "k", SMALL)
+    net.deliver()
+    net.clock.advance(RULES.leeway_ms + 1)
+
+    assert 1 == lambda_events.collect(net["a"], 0)["unfinished"]
+    assert 5 == lambda_events.collect(net["a"], MINUTE)["blocks"]
+
+
+# ------------------------------------------------------------------------- fullsync over a queue
+
+
+class Kept:
+    """A queue in memory: what was sent."""
+
+    name = "runs"
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, body, attributes=None):
+        """Keep it."""
+        self.sent.append(body)
+
+
+def deal(net, queue, left_ms, message=None):
+    """One message dealt with, the next one of the queue if none is given."""
+    return lambda_events.fullsync_step(net["a"], queue, message or queue.sent.pop(0), left_ms)
+
+
+def test_runs_are_handed_on(monkeypatch):
+    """The schedule names a run, each step goes on where the last one stopped, and names it again."""
+    monkeypatch.setattr("tests.builders.SetClock", Ticking)
+    net, queue = Net("a", "b"), Kept()
+    photos = net.make_bucket()
+    for n in range(200):
+        put(net["a"].site, photos, f"k{n}")
+    net.link("a", "b", fullsync_interval_ms=3_600_000)
+
+    assert {"running": 1, "sent": 1, "failed": 0} == lambda_events.schedule(net["a"], queue)
+    steps = 0
+    while queue.sent:
+        deal(net, queue, 300)
+        steps += 1
+
+    assert 2 < steps < 200
+    assert State.COMPLETE is net["a"].runs.read("b").state
+    assert keys(net["a"].site, photos.id) == keys(net["b"].site, photos.id)
+
+
+def test_a_driver_that_died(net, photos):
+    """Its lease ends with the time it had, whatever the lease of others; then the schedule names the run."""
+    put(net["a"].site, photos, "k", SMALL)
+    net["a"].start_fullsync("b")
+    queue, left_ms = Kept(), 5000
+    assert net["a"].runs.lease("b", net.clock.now_ms(), left_ms)
+
+    assert 0 == lambda_events.schedule(net["a"], queue)["sent"]
+    assert {"driven": 0, "ended": 0, "handed_on": 0} == deal(net, queue, left_ms, '{"sink": "b"}')
+    net.clock.advance(left_ms)
+    assert 1 == lambda_events.schedule(net["a"], queue)["sent"]
+
+    assert {"driven": 1, "ended": 1, "handed_on": 0} == deal(net, queue, MINUTE)
+
+
+def test_doubled_messages(net):
+    """The run has ended, or never was: nothing happens, and nothing is handed on."""
+    queue = Kept()
+    net["a"].start_fullsync("b")
+    deal(net, queue, MINUTE, '{"sink": "b"}')
+
+    for name in ("b", "nobody"):
+        assert 0 == sum(deal(net, queue, MINUTE, json.dumps({"sink": name})).values())
+    assert [] == queue.sent
+
+
+def test_runs_to_a_sink_that_is_down(net):
+    """Is left to the schedule: a message each moment would be a fire."""
+    queue = Kept()
+    net["a"].start_fullsync("b")
+    net.cut.add(("a", "b"))
+
+    assert {"driven": 1, "ended": 0, "handed_on": 0} == deal(net, queue, MINUTE, '{"sink": "b"}')
+    assert [] == queue.sent and State.RUNNING is net["a"].runs.read("b").state
+
+
+@pytest.mark.parametrize("message", ["", "[]", "{}", '{"sink": 7}', "null", "[" * 10_000])
+def test_messages_that_name_nothing(net, message):
+    """Can never be dealt with."""
+    with pytest.raises(MalformedEvent):
+        deal(net, Kept(), MINUTE, message or " ")

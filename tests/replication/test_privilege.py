@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.bootstrap.administrator import found_administrator
+from chalicelib.bootstrap.administrator import first_administrator
 from chalicelib.domain.errors import Refused
 from chalicelib.domain.forms import encode_user
 from chalicelib.domain.stamp import Stamp
@@ -24,7 +24,7 @@ def net():
 
 def admin_at(net, name="a"):
     """The administrator of a site's first start."""
-    found_administrator(net[name])
+    first_administrator(net[name])
     return next(user for user in accounts.all_users(net[name].site) if user.admin)
 
 
