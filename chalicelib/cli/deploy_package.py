@@ -28,7 +28,7 @@ APP = "causeway"
 ZIPPED_MAX = 50_000_000
 UNZIPPED_MAX = 250_000_000  # of a function and its layer together
 TEMPLATE_FILE = "sam.json"
-_CHALICE = "import sys; from chalice.cli import main; sys.argv[0] = 'chalice'; main()"
+_CHALICE = "import sys; from chalice.cli import main; sys.argv[0] = 'chalice'; sys.exit(main())"
 _ZIPS = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 
 

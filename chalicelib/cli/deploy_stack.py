@@ -61,9 +61,9 @@ class Proposal:
 class Stack:
     """The stack `name`."""
 
-    def __init__(self, aws: Aws, name: str, look_s: float = LOOK_S) -> None:
+    def __init__(self, aws: Aws, name: str) -> None:
         self.name = name
-        self._aws, self._look_s = aws, look_s
+        self._aws = aws
         self._cfn = aws.client("cloudformation")
 
     def described(self) -> dict[str, Any] | None:
@@ -142,7 +142,7 @@ class Stack:
                     break
                 if world.elapsed_s() > ends:
                     raise Failure(Exit.NO, f"{self.name} is still {status}; CloudFormation goes on by itself")
-                world.sleep_s(self._look_s)
+                world.sleep_s(LOOK_S)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
             raise Failure(Exit.REFUSED, f"{self.name} is {status}. {_in_plain_words(problems)}")
 
@@ -151,7 +151,7 @@ class Stack:
             said = self._cfn.describe_change_set(StackName=self.name, ChangeSetName=name)
             if said["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
                 break
-            world.sleep_s(self._look_s)
+            world.sleep_s(LOOK_S)
         if said["Status"] == "FAILED":
             reason = said.get("StatusReason", "")
             self._cfn.delete_change_set(StackName=self.name, ChangeSetName=name)

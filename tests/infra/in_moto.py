@@ -9,6 +9,14 @@ from typing import Any
 
 # moto reads no swagger, so its REST API has no methods to deploy; a Function URL has no class there at all.
 STOPS_MOTO = {"AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage", "AWS::Lambda::Url"}
+STORES = {
+    "AWS::DynamoDB::Table",
+    "AWS::KMS::Alias",
+    "AWS::KMS::Key",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+}
 IGNORED = {
     "AWS::CloudWatch::Alarm",
     "AWS::Lambda::EventInvokeConfig",
@@ -19,9 +27,19 @@ IGNORED = {
 
 def makeable(template: dict[str, Any]) -> dict[str, Any]:
     """A copy that moto takes."""
+    return _without(template, {n for n, each in template["Resources"].items() if each["Type"] in STOPS_MOTO})
+
+
+def stores(template: dict[str, Any]) -> dict[str, Any]:
+    """A copy with what is kept, and nothing that runs."""
+    return _without(template, {n for n, each in template["Resources"].items() if each["Type"] not in STORES})
+
+
+def _without(template: dict[str, Any], gone: set[str]) -> dict[str, Any]:
     copy: dict[str, Any] = json.loads(json.dumps(template))
-    gone = {name for name, each in copy["Resources"].items() if each["Type"] in STOPS_MOTO}
     copy["Resources"] = {name: each for name, each in copy["Resources"].items() if name not in gone}
+    for each in copy["Resources"].values():
+        each.pop("DependsOn", None)
     copy["Outputs"] = {
         name: each for name, each in copy["Outputs"].items() if not any(one in str(each) for one in gone)
     }
