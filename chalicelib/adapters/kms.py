@@ -115,7 +115,7 @@ def signed_post(credentials: Any, region: str, endpoint: str) -> Send:
     """POSTs to KMS at `endpoint` ("": AWS itself), signed by botocore's `credentials`."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import HTTPClientError
+    from botocore.exceptions import BotoCoreError
     from botocore.httpsession import URLLib3Session
 
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
@@ -124,10 +124,10 @@ def signed_post(credentials: Any, region: str, endpoint: str) -> Send:
 
     def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         request = AWSRequest("POST", url, data=body, headers=dict(headers))
-        SigV4Auth(credentials.get_frozen_credentials(), "kms", region).add_auth(request)
         try:
+            SigV4Auth(credentials.get_frozen_credentials(), "kms", region).add_auth(request)
             answer = http.send(request.prepare())
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             raise ConnectionError(str(error)) from error
         return answer.status_code, answer.content
 

@@ -28,8 +28,8 @@ def problems(client: Any, bucket: str, prefix: str, region: str) -> list[str]:
     """What hinders the site."""
     regions: list[str] = []
 
-    def seen(response_dict: dict[str, Any], **_: Any) -> None:
-        if response_dict["status_code"] >= 300:  # where it really is, if it is elsewhere
+    def seen(response_dict: dict[str, Any] | None, **_: Any) -> None:
+        if response_dict and response_dict["status_code"] >= 300:  # where it is, if it is elsewhere
             regions.append(response_dict["headers"].get("x-amz-bucket-region", ""))
 
     client.meta.events.register("response-received.s3", seen, unique_id="causeway-probe")

@@ -59,7 +59,7 @@ def open_places(
         found, reading = key.result()
         problems = [*(reading or told.result()), *problems]
     if problems or found is None:
-        if any("there is no such" in problem for problem in problems):
+        if any(f"no such {missing}" in told for told in problems for missing in ("table", "bucket")):
             problems.append(MADE_BY)
         raise SettingsError(problems)
     return aws.metadata_over(tables, places), aws.blocks_over(bucket, places), found
