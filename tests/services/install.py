@@ -1,4 +1,5 @@
-"""Installs what the tests run beside us: MinIO, mc and rclone from source, DynamoDB Local by Maven, checkov.
+"""Installs what the tests run beside us: MinIO, mc and rclone from source, DynamoDB Local by Maven, checkov,
+Terraform, and the package that holds the schema of Terraform's AWS provider.
 
 Run     python -m tests.services.install (`make services`); a second run is quick
 Where   ${CAUSEWAY_CACHE:-~/.cache/causeway}: bin/<tool>, dynamodb-local-<version>/*.jar
@@ -40,10 +41,13 @@ GO_TOOLS = {
         GoTool("minio", "github.com/minio/minio", "v0.0.0-20250907161309-07c3a429bfed"),
         GoTool("mc", "github.com/minio/mc", "v0.0.0-20250313080218-cf909e1063a9"),
         GoTool("rclone", "github.com/rclone/rclone", "v1.68.2"),
+        # The last under the MPL, and the oldest that infra/terraform is for. Not built where there is one.
+        GoTool("terraform", "github.com/hashicorp/terraform", "v1.5.7"),
     )
 }
 DYNAMODB_LOCAL = "DynamoDB Local"
 CHECKOV, CHECKOV_VERSION = "checkov", "3.3.30"
+PROVIDER, PROVIDER_VERSION = "cdktn-provider-aws", "25.8.1"  # made from terraform-provider-aws 6
 
 
 class Missing(Exception):
@@ -64,6 +68,8 @@ def cache_directory() -> Path:
 def binary(name: str) -> Path:
     """The path of an installed Go tool at the wanted version, or Missing."""
     tool = GO_TOOLS[name]
+    if name == "terraform" and (there := shutil.which(name)):
+        return Path(there)
     path = cache_directory() / "bin" / name
     stamp = path.with_name(f"{name}.version")
     if path.exists() and stamp.exists() and stamp.read_text() == tool.source:
@@ -125,6 +131,23 @@ def install_checkov() -> None:
     (_checkov_path() / "done").touch()
 
 
+def provider_package() -> Path:
+    """The wheel that holds the schema of Terraform's AWS provider, or Missing."""
+    found = list(cache_directory().glob(f"{PROVIDER.replace('-', '_')}-{PROVIDER_VERSION}-*.whl"))
+    if not found:
+        raise Missing(f"{PROVIDER}: not fetched yet, run `make services`")
+    return found[0]
+
+
+def fetch_provider_package() -> None:
+    """Fetches it; it is read, never installed."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+    with tempfile.TemporaryDirectory(dir=cache_directory()) as temporary:
+        _run([*pip, "--dest", temporary, f"{PROVIDER}=={PROVIDER_VERSION}"], PROVIDER)
+        for wheel in Path(temporary).iterdir():
+            wheel.rename(cache_directory() / wheel.name)
+
+
 def main() -> int:
     """Installs what is missing, one line each; returns the exit status."""
     from tests.lambda_host.environment import runtime_python  # it looks here where the cache is
@@ -134,6 +157,7 @@ def main() -> int:
             *(_install(n, partial(binary, n), partial(install_go_tool, n)) for n in GO_TOOLS),
             _install(DYNAMODB_LOCAL, dynamodb_local_jars, install_dynamodb_local),
             _install(CHECKOV, checkov, install_checkov),
+            _install(PROVIDER, provider_package, fetch_provider_package),
             _install("awslambdaric", runtime_python, runtime_python),
         ]
     return 0 if all(there) or not in_ci() else 1
