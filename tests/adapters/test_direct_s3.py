@@ -1,0 +1,105 @@
+"""S3Direct keeps the contract on real MinIO and, as far as it checks anything, on moto."""
+
+import secrets
+
+import boto3
+import pytest
+
+from chalicelib.adapters.s3_blocks import S3Blocks, S3Direct, client_config
+from chalicelib.domain.errors import Unavailable
+from tests.conformance.blocks import block_id
+from tests.conformance.direct import DirectAttacks, DirectBlocksContract
+
+
+def pair(service):
+    """An adapter of each port over a bucket of their own."""
+    client = boto3.client("s3", **service.boto3_arguments(), config=client_config())
+    bucket = f"direct-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=bucket)
+    direct = S3Direct(lambda: client, lambda: client, bucket, "below/")
+    return S3Blocks(client, bucket, "below/"), direct
+
+
+@pytest.fixture(scope="module")
+def on_minio(minio):
+    """The real thing."""
+    return pair(minio)
+
+
+@pytest.fixture(scope="module")
+def on_moto(moto):
+    """An imitation."""
+    return pair(moto)
+
+
+class OverS3:
+    """Both fixtures, from `pair`."""
+
+    @pytest.fixture
+    def blocks(self, stores):
+        return stores[0]
+
+    @pytest.fixture
+    def direct(self, stores):
+        return stores[1]
+
+
+class TestOnMinIO(OverS3, DirectAttacks):
+    """The real thing."""
+
+    @pytest.fixture
+    def stores(self, on_minio):
+        return on_minio
+
+    def test_a_link_is_vouched_for_too(self, stores):
+        """The store's own copy keeps what was checked."""
+        blocks, direct = stores
+        one, other = block_id("up-link", "d0"), block_id("up-link", "d1")
+        blocks.put(one, b"x")
+        blocks.link(one, other)
+
+        assert direct.vouched(one) == direct.vouched(other)
+        assert direct.vouched(other) is not None
+
+    def test_another_endpoint_for_clients(self, minio, stores):
+        """URLs name the endpoint that clients see; what the site asks itself goes to its own."""
+        ours = boto3.client("s3", **minio.boto3_arguments(), config=client_config())
+        seen = {**minio.boto3_arguments(), "endpoint_url": "https://blocks.example.test"}
+        theirs = boto3.client("s3", **seen, config=client_config())
+        bucket = ours.list_buckets()["Buckets"][0]["Name"]
+        direct = S3Direct(lambda: ours, lambda: theirs, bucket)
+
+        assert direct.presign_get(block_id("up"), 60).url.startswith("https://blocks.example.test/")
+        assert direct.vouched(block_id("up")) is None
+
+    def test_no_answer_is_no_answer(self, minio):
+        """A store that cannot be reached, or refuses us, does not say that a block is not there."""
+        dead = {**minio.boto3_arguments(), "endpoint_url": "http://127.0.0.1:9"}
+        wrong = {**minio.boto3_arguments(), "aws_secret_access_key": "x" * 40}
+        for arguments in (dead, wrong):
+            client = boto3.client("s3", **arguments, config=client_config())
+            with pytest.raises(Unavailable):
+                S3Direct(lambda c=client: c, lambda c=client: c, "bucket").vouched(block_id("up"))
+
+    def test_a_block_of_parts_is_vouched_for_by_nobody(self, minio, stores):
+        """A composite checksum is not the SHA-256 of the bytes, though it is of as many."""
+        blocks, direct = stores
+        name = block_id("up-parts", "d0", 0)
+        client = boto3.client("s3", **minio.boto3_arguments(), config=client_config())
+        where = {"Bucket": blocks._bucket, "Key": blocks._name(name)}
+        upload = client.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"]
+        part = client.upload_part(
+            **where, UploadId=upload, PartNumber=1, Body=b"x", ChecksumAlgorithm="SHA256"
+        )
+        named = [{"PartNumber": 1, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]}]
+        client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": named})
+
+        assert b"" == direct.vouched(name).sha256
+
+
+class TestOnMoto(OverS3, DirectBlocksContract):
+    """An imitation that checks no signature."""
+
+    @pytest.fixture
+    def stores(self, on_moto):
+        return on_moto
