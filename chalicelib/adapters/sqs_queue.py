@@ -79,7 +79,8 @@ class SqsQueue:
             yield
         except (ClientError, BotoCoreError) as problem:
             told = f"queue {self.name}: {type(problem).__name__}: {problem}"
-            status = getattr(problem, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            answer = getattr(problem, "response", None) or {}  # a connection's error has one that is None
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             known = isinstance(problem, _NEVER_SENT) or 400 <= status < 500
             raise (Indeterminate if sends and not known else Unavailable)(told) from problem
 
