@@ -98,7 +98,7 @@ class TestOnMinIO(OverS3, DirectAttacks):
 
 
 class TestOnMoto(OverS3, DirectBlocksContract):
-    """An imitation that checks no signature."""
+    """An imitation that checks no signature, and keeps no hash that came as a header alone."""
 
     @pytest.fixture
     def stores(self, on_moto):

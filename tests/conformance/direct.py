@@ -65,16 +65,6 @@ class DirectBlocksContract:
         answer = send(direct.presign_get(name, MINUTE_S).url, "GET")
         assert (200, BODY) == (answer.status, answer.data)
 
-    def test_the_store_vouches(self, direct, blocks, name):
-        """For what came by URL and for what we wrote; nothing there is None."""
-        assert direct.vouched(name) is None
-        self.put(direct, name)
-        ours = block_id(name.upload, "ours")
-        blocks.put(ours, OTHER)
-
-        assert Vouched(len(BODY), digest(BODY)) == direct.vouched(name)
-        assert Vouched(len(OTHER), digest(OTHER)) == direct.vouched(ours)
-
     def test_a_secret_shows_nowhere(self, direct, name):
         """A URL is a permission: it is not in what a log or a traceback would show."""
         for signed in (direct.presign_put(name, 1, digest(b"x"), 60), direct.presign_get(name, 60)):
@@ -95,7 +85,17 @@ class DirectBlocksContract:
 
 
 class DirectAttacks(DirectBlocksContract):
-    """What whoever holds a URL may try; a store that checks signatures refuses all of it."""
+    """What whoever holds a URL may try; a store that checks signatures and hashes refuses all of it."""
+
+    def test_the_store_vouches(self, direct, blocks, name):
+        """For what came by URL and for what we wrote; nothing there is None."""
+        assert direct.vouched(name) is None
+        self.put(direct, name)
+        ours = block_id(name.upload, "ours")
+        blocks.put(ours, OTHER)
+
+        assert Vouched(len(BODY), digest(BODY)) == direct.vouched(name)
+        assert Vouched(len(OTHER), digest(OTHER)) == direct.vouched(ours)
 
     def test_other_bytes(self, direct, name):
         """Of the same length: the hash is signed, and the store checks it."""
