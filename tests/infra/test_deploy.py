@@ -4,139 +4,27 @@ moto carries out no SAM transform, so what is applied here is the package's temp
 types that in_moto.py names. It tells no outputs of a stack that a change set made.
 """
 
-import json
-import shutil
-import stat
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from typer.testing import CliRunner
 
 from chalicelib.cli import deploy_stack
-from chalicelib.cli.main import app
-from tests.infra.in_moto import makeable, stores
-from tests.infra.translated import ZIPS_BUCKET, translated
-from tests.lambda_host.packaging import ROOT, Package
-from tests.services.run import Service, moto_server
-
-OK, NO, USAGE, UNREACHABLE, REFUSED = range(5)
-CLEAN = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the site's, for S3 clients: not for this
-    "AWS_PROFILE": None,
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-REGION = "us-west-2"
-
-
-@dataclass
-class Ran:
-    """How a command ended."""
-
-    exit: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def run(*arguments: object, **environment: str | None) -> Ran:
-    """One `causeway deploy …`, in this process."""
-    told = ["deploy", *map(str, arguments)]
-    result = CliRunner().invoke(app, told, env=CLEAN | environment, catch_exceptions=False)
-    return Ran(result.exit_code, result.stdout, result.stderr)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Service]:
-    """moto, for these tests alone: stacks have fixed names."""
-    with moto_server() as service:
-        yield service
-
-
-@pytest.fixture
-def aws(server: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """An account in which nothing is."""
-    monkeypatch.setattr(deploy_stack, "LOOK_S", 0.01)
-    ask(server, "reset")
-    return server
-
-
-def ask(server: Service, path: str, **fields: Any) -> None:
-    """moto's own API."""
-    request = urllib.request.Request(
-        f"{server.endpoint}/moto-api/{path}",
-        data=json.dumps(fields).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
-    )
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).read()
-
-
-def client(server: Service, service: str) -> Any:
-    """boto3 to moto, in the stage's region."""
-    return boto3.client(service, **(server.boto3_arguments() | {"region_name": REGION}))
-
-
-@pytest.fixture
-def built(west: Package, tmp_path: Path) -> Path:
-    """What `causeway deploy package` leaves, of it what moto can change as well as make."""
-    (tmp_path / "sam.json").write_text(json.dumps(stores(translated(west))))
-    return tmp_path
-
-
-@pytest.fixture
-def whole(west: Package, tmp_path: Path, aws: Service) -> Path:
-    """All that moto can make."""
-    s3 = client(aws, "s3")
-    s3.create_bucket(Bucket=ZIPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    for name in west.zips:
-        s3.upload_file(str(west.directory / name), ZIPS_BUCKET, name)
-    (tmp_path / "sam.json").write_text(json.dumps(makeable(translated(west))))
-    return tmp_path
-
-
-def change(built: Path, edit: Any) -> None:
-    """Edit the template of a package."""
-    template = json.loads((built / "sam.json").read_text())
-    edit(template)
-    (built / "sam.json").write_text(json.dumps(template))
-
-
-def make(aws: Service, built: Path) -> None:
-    """Make the stack of a package as if it had been applied before."""
-    text = (built / "sam.json").read_text()
-    known = {k: str(v.get("Default", "")) for k, v in json.loads(text)["Parameters"].items() if k != "Site"}
-    client(aws, "cloudformation").create_stack(
-        StackName="causeway-west",
-        TemplateBody=text,
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in known.items()],
-    )
-
-
-def on(aws: Service, built: Path) -> tuple[object, ...]:
-    """Options of most commands here."""
-    return (
-        "--stage",
-        "west",
-        "--project",
-        ROOT,
-        "--built",
-        "--out",
-        built,
-        "--aws-endpoint-url",
-        aws.endpoint,
-    )
+from tests.infra.deploying import (
+    CLEAN,
+    OK,
+    REFUSED,
+    REGION,
+    UNREACHABLE,
+    USAGE,
+    change,
+    client,
+    make,
+    on,
+    run,
+)
+from tests.infra.translated import ZIPS_BUCKET
+from tests.lambda_host.packaging import Package
+from tests.services.run import Service
 
 
 def test_plan_of_a_new_site_lists_everything_and_makes_nothing(aws: Service, whole: Path) -> None:
@@ -324,101 +212,3 @@ def test_a_taken_name_is_told_with_the_way_out() -> None:
     told = deploy_stack._in_plain_words(["BlocksBucket: causeway-west-blocks already exists"])
 
     assert "--parameter BlocksBucketSuffix=" in told
-
-
-def test_package_leaves_a_template_and_zips(tmp_path: Path) -> None:
-    """`causeway deploy package` in a checkout: zips, template, and the variables of Terraform's module."""
-    ran = run(
-        "package", "--stage", "west", "--project", ROOT, "--out", tmp_path, "--format", "terraform", "--json"
-    )
-
-    assert ran.exit == OK, ran.out
-    assert (ran.json["stack"], ran.json["region"]) == ("causeway-west", REGION)
-    assert set(ran.json["zips"]) == {"deployment.zip", "layer-deployment.zip"}
-    assert sum(ran.json["zips"].values()) < 50_000_000
-    variables = json.loads(Path(ran.json["variables"]).read_text())
-    assert variables["site"] == "west" and variables["functions"]["collect"]["timeout"] == 900
-
-
-def test_package_refuses_what_cannot_be_deployed(tmp_path: Path) -> None:
-    """A function without a role, a prefix that is not the tables': said before anything is uploaded."""
-    project = tmp_path / "project"
-    for name in ("app.py", "requirements.txt", ".chalice", "infra", "chalicelib"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, project / name) if project.exists() else (
-            project.mkdir(),
-            copy(ROOT / name, project / name),
-        )
-    config = json.loads((project / ".chalice" / "config.json").read_text())
-    config["stages"]["west"]["environment_variables"]["CAUSEWAY_DYNAMODB_PREFIX"] = "other"
-    (project / ".chalice" / "config.json").write_text(json.dumps(config))
-    with (project / "app.py").open("a") as file:
-        file.write(
-            "\n\n@app.lambda_function(name='forgotten')\ndef forgotten(event, context):\n    return None\n"
-        )
-    ran = run("package", "--stage", "west", "--project", project, "--out", tmp_path / "out", "--json")
-
-    assert ran.exit == NO
-    assert "Forgotten of app.py has no role" in ran.json["message"]
-    assert "CAUSEWAY_DYNAMODB_PREFIX of stage west is not causeway-west" in ran.json["message"]
-
-
-# ------------------------------------------------------------------------------------ administrator
-
-
-@pytest.fixture
-def applied(aws: Service, whole: Path) -> Service:
-    """A site whose administrator function answers; moto tells what it was told to."""
-    ask(aws, "config", **{"lambda": {"use_docker": False}})
-    change(
-        whole, lambda t: t["Outputs"].update(GatewayURL={"Value": "https://abc.lambda-url.us-west-2.on.aws/"})
-    )
-    make(aws, whole)
-    answer = json.dumps({"access_key": "CWADMIN", "secret_key": "s3cr3t"})
-    ask(aws, "static/lambda-simple/response", results=[answer], region=REGION)
-    return aws
-
-
-def administrator(aws: Service, *arguments: object, **environment: str | None) -> Ran:
-    where = ("--stage", "west", "--project", ROOT, "--aws-endpoint-url", aws.endpoint)
-    return run("administrator", *where, *arguments, **environment)
-
-
-def test_the_administrators_keys_are_shown_once(applied: Service) -> None:
-    """As lines for a shell, with the endpoint to use them at."""
-    ran = administrator(applied)
-
-    assert ran.exit == OK, ran.err
-    assert "export AWS_ACCESS_KEY_ID=CWADMIN" in ran.out
-    assert "export AWS_SECRET_ACCESS_KEY=s3cr3t" in ran.out
-    assert "export AWS_ENDPOINT_URL=https://abc.lambda-url.us-west-2.on.aws" in ran.out
-
-
-def test_the_administrators_keys_go_into_a_profile(applied: Service, tmp_path: Path) -> None:
-    """A profile that boto3 understands, readable by the operator alone; the keys stay off the screen."""
-    files = {
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "aws" / "credentials"),
-        "AWS_CONFIG_FILE": str(tmp_path / "aws" / "config"),
-    }
-    ran = administrator(applied, "--profile-name", "causeway-west", **files)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in files.items():
-            patch.setenv(name, value)
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION"):
-            patch.delenv(name, raising=False)
-        s3 = boto3.session.Session(profile_name="causeway-west").client("s3")
-
-    assert ran.exit == OK, ran.err
-    assert "s3cr3t" not in ran.out + ran.err
-    assert stat.S_IMODE((tmp_path / "aws" / "credentials").stat().st_mode) == 0o600
-    assert s3.meta.endpoint_url == "https://abc.lambda-url.us-west-2.on.aws"
-    assert (s3.meta.region_name, s3.meta.config.signature_version) == (REGION, "s3v4")
-    again = administrator(applied, "--profile-name", "causeway-west", **files)
-    assert again.exit == USAGE and "there is a profile causeway-west already" in again.err
-
-
-def test_a_site_that_is_not_there_has_no_administrator(aws: Service) -> None:
-    """The message names the command that comes first."""
-    ran = administrator(aws)
-
-    assert ran.exit == USAGE and "causeway deploy apply --stage west" in ran.err
