@@ -1,4 +1,4 @@
-"""The client of the admin API (hosts.admin): JSON over HTTP, signed as S3 requests are.
+"""The client of the admin API (hosts.admin), and of its like: JSON over HTTP, signed as S3 requests are.
 
 In      a Place
 Errors  Failure: UNREACHABLE when the site, or the primary behind it, does not answer; REFUSED when the
@@ -21,6 +21,7 @@ from chalicelib.cli.place import Place
 from chalicelib.s3.canonical import Credentials, sign
 
 PATH = "/causeway/admin/"
+NOT_CAUSEWAY = "NotCauseway"  # the code of a Failure: another server answered
 CONNECT_S = 5.0
 READ_S = 120.0  # a GC run or a name decided by a far primary takes a while
 Fields = dict[str, Any]
@@ -29,11 +30,15 @@ Fields = dict[str, Any]
 class AdminClient:
     """Asks one site."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, prefix: str = PATH, connections: int = 1) -> None:
         self.place = place
-        self._host = urlsplit(place.endpoint).netloc
+        parts = urlsplit(place.endpoint)
+        self._host = parts.netloc
+        self._server = f"{parts.scheme}://{parts.netloc}"
+        self._prefix = parts.path + prefix  # a REST API's stage is part of what is signed
         self._credentials = Credentials(place.access_key, place.secret_key, place.region)
         self._pool = urllib3.PoolManager(
+            maxsize=connections,
             retries=False,
             timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
             ca_certs=place.ca_bundle or None,
@@ -53,7 +58,7 @@ class AdminClient:
         return self._ask("DELETE", path, None)
 
     def _ask(self, method: str, path: tuple[str, ...], fields: Fields | None) -> Fields:
-        target = PATH + "/".join(quote(part, safe="") for part in path)
+        target = self._prefix + "/".join(quote(part, safe="") for part in path)
         body = b"" if fields is None else json.dumps(fields).encode()
         headers = [("host", self._host)]
         headers += sign(
@@ -67,7 +72,7 @@ class AdminClient:
         )
         try:
             answer = self._pool.request(
-                method, self.place.endpoint + target, body=body or None, headers=dict(headers), redirect=False
+                method, self._server + target, body=body or None, headers=dict(headers), redirect=False
             )
         except urllib3.exceptions.HTTPError as problem:
             raise Failure(Exit.UNREACHABLE, self._unreachable(problem)) from problem
@@ -89,9 +94,8 @@ class AdminClient:
         except ValueError:
             fields = None
         if not isinstance(fields, dict):
-            raise Failure(
-                Exit.UNREACHABLE, f"{self.place.endpoint} answered {status}, not as a Causeway site"
-            )
+            told = f"{self.place.endpoint} answered {status}, not as a Causeway site"
+            raise Failure(Exit.UNREACHABLE, told, NOT_CAUSEWAY if status < 500 else "")
         if status == 200:
             return fields
         code, message = str(fields.get("error", status)), str(fields.get("message", ""))

@@ -15,6 +15,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chalicelib.cli.failure import Failure, usage
 from chalicelib.domain.endpoints import check_endpoint
@@ -75,8 +76,9 @@ def make(
     endpoint: str, access_key: str, secret_key: str, region: str = ANY_REGION, ca_bundle: str = ""
 ) -> Place:
     """A place, once it is certain that secrets would not cross a network in clear."""
+    parts = urlsplit(endpoint)  # a path is the stage of a REST API
     try:
-        checked = check_endpoint(endpoint)
+        checked = check_endpoint(parts._replace(path="").geturl()) + parts.path.rstrip("/")
     except ValueError as problem:
         raise usage(str(problem)) from problem
     if ca_bundle and not Path(ca_bundle).is_file():

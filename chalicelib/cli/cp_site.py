@@ -1,0 +1,173 @@
+"""A site as `causeway cp` speaks to it: plain S3, the direct API, and the block store behind presigned URLs.
+
+    s3          boto3's client, which tries again by itself
+    ask         one call of the direct API (hosts/direct_api.py), tried again: each is safe to repeat
+    blocks      one block by URL, tried again while that may help
+
+Errors  NotOffered: the endpoint takes and gives every byte itself · Stopped: the copy was given up
+        Failure: UNREACHABLE, REFUSED; the message is the site's own words. A URL stands in none of them
+Source  docs/direct.md
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from chalicelib.cli.admin_client import NOT_CAUSEWAY, AdminClient
+from chalicelib.cli.failure import Exit, Failure
+from chalicelib.cli.place import Place
+from chalicelib.domain.endpoints import check_endpoint
+
+PATH = "/causeway/direct/"
+TRIES = 5
+THREADS = 8  # blocks on their way at once
+_CONNECT_S, _READ_S = 5.0, 60.0
+_PAUSE_S = 0.2  # doubled from try to try
+_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # 409: another PUT of the block is under way
+_NOT_OFFERED = frozenset({NOT_CAUSEWAY, "NotImplemented", "MethodNotAllowed"})
+Fields = dict[str, Any]
+
+
+class NotOffered(Exception):
+    """Another S3 server, an older site, or one over a directory."""
+
+
+class Stopped(Exception):
+    """Whatever is under way ends."""
+
+
+class Blocks:
+    """The block store, by URL."""
+
+    def __init__(self, ca_bundle: str, pause: Callable[[int], None]) -> None:
+        trusted = ssl.create_default_context()
+        if ca_bundle:
+            trusted.load_verify_locations(ca_bundle)
+        self._pause = pause
+        self._pool = urllib3.PoolManager(
+            maxsize=THREADS,
+            retries=False,
+            timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S),
+            ssl_context=trusted,
+        )
+
+    def put(self, url: str, headers: dict[str, str], body: bytes) -> bool:
+        """File a block; False if the URL is no longer good. What is there already stays, and counts: the
+        site looks at it before it believes anything."""
+        status, _ = self._ask("PUT", url, headers, body)
+        if status in (200, 412):
+            return True
+        if status == 403:
+            return False
+        raise Failure(Exit.REFUSED, f"the block store refused a block: {status}")
+
+    def get(self, url: str) -> bytes | None:
+        """A block; None if it is not to be had by this URL."""
+        try:
+            status, body = self._ask("GET", url, {}, None)
+        except Failure:
+            return None
+        return body if status == 200 else None
+
+    def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
+        _check(url)
+        why = ""
+        for tried in range(TRIES):
+            try:
+                answer = self._pool.request(method, url, headers=headers, body=body, redirect=False)
+            except urllib3.exceptions.HTTPError as problem:
+                why = type(problem).__name__  # its text would show the URL
+            else:
+                if answer.status not in _AGAIN:
+                    return answer.status, answer.data
+                why = str(answer.status)
+            self._pause(tried)
+        raise Failure(Exit.UNREACHABLE, f"the block store at {urlsplit(url).netloc} does not answer: {why}")
+
+
+def _check(url: str) -> None:
+    """A site may not send us, or our bytes, anywhere in clear."""
+    parts = urlsplit(url)
+    try:
+        check_endpoint(f"{parts.scheme}://{parts.netloc}")
+    except ValueError as problem:
+        raise Failure(Exit.REFUSED, f"the site names a block store that is not safe: {problem}") from None
+
+
+class Site:
+    """Everything at one place; see the module."""
+
+    def __init__(self, place: Place) -> None:
+        self.stop = Event()
+        self.s3 = _s3(place)
+        self.blocks = Blocks(place.ca_bundle, self.pause)
+        self._client = AdminClient(place, PATH, connections=THREADS)
+
+    def pause(self, tried: int) -> None:
+        """Before another try; Stopped once nobody waits for it."""
+        if self.stop.wait(_PAUSE_S * 2**tried):
+            raise Stopped
+
+    def ask(self, verb: str, **fields: Any) -> Fields:
+        """One call of the direct API."""
+        for tried in range(TRIES):
+            try:
+                return self._client.post(verb, **fields)
+            except Failure as failure:
+                if failure.code in _NOT_OFFERED:
+                    raise NotOffered from None
+                if failure.exit is not Exit.UNREACHABLE or tried == TRIES - 1:
+                    raise
+            self.pause(tried)
+        raise AssertionError
+
+
+def _s3(place: Place) -> Any:
+    import boto3  # late: half a second that other commands need not wait for
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=place.endpoint,
+        aws_access_key_id=place.access_key,
+        aws_secret_access_key=place.secret_key,
+        region_name=place.region,
+        verify=place.ca_bundle or None,
+        config=Config(
+            retries={"total_max_attempts": TRIES, "mode": "standard"},
+            max_pool_connections=2 * THREADS,
+            connect_timeout=_CONNECT_S,
+            read_timeout=_READ_S,
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What boto3 raises, as a Failure."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as problem:
+        raise refused(problem) from problem
+    except (BotoCoreError, Boto3Error) as problem:
+        raise Failure(Exit.UNREACHABLE, str(problem)) from problem
+
+
+def refused(problem: Any) -> Failure:
+    """A ClientError of botocore, as a Failure."""
+    error = problem.response.get("Error", {})
+    status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = str(error.get("Code", status))
+    kind = Exit.UNREACHABLE if status >= 500 else Exit.REFUSED
+    return Failure(kind, str(error.get("Message") or code), code)

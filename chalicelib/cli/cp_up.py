@@ -1,0 +1,206 @@
+"""`causeway cp` to a site: small bodies by PUT, larger ones block by block, straight to the block store.
+
+    bytes → parts of one block (more where 10,000 would not hold the object) → batches of BATCH_BLOCKS
+    batch: hash · ask for URLs · PUT side by side · have the site verify → ETags of its parts
+    commit names them all
+
+Where the endpoint offers no such way, the bytes go through it: S3's own multipart upload by boto3.
+Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 320 GiB, and streams above 8 GiB, whose
+        parts are longer
+Errors  Failure, after the upload was aborted: of what failed half-way nothing stays
+Source  docs/direct.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from chalicelib.cli.cp_names import Remote
+from chalicelib.cli.cp_site import THREADS, NotOffered, Site, told
+from chalicelib.cli.failure import Exit, Failure
+
+ONE_PUT_MAX = 4 * 1024 * 1024  # fits a function's payload, and a record may hold it inline
+BATCH_BLOCKS = 8
+BATCHES = 2  # on their way at once, while the next is read
+ROUNDS = 3  # of PUT and verify for one batch
+STREAM_STEP = 1000  # a stream's parts are twice as long after each so many: its length is not known before
+PLAIN_PART = 32 * 1024 * 1024
+Moved = Callable[[int], None]  # told how many bytes are through
+Part = list[bytes]
+
+
+def upload(
+    site: Site, source: BinaryIO, size: int | None, target: Remote, headers: dict[str, str], moved: Moved
+) -> dict[str, Any]:
+    """Copy `source`, of `size` bytes if that is known. What became of it."""
+    first = _read(source, ONE_PUT_MAX + 1)
+    if len(first) <= ONE_PUT_MAX:
+        with told():
+            kind = {"ContentType": headers["content-type"]} if headers else {}
+            answer = site.s3.put_object(Bucket=target.bucket, Key=target.key, Body=first, **kind)
+        moved(len(first))
+        return {"etag": answer["ETag"].strip('"'), "bytes": len(first), "blocks": 0, "direct": False}
+    try:
+        begun = site.ask("begin", bucket=target.bucket, key=target.key, size=size or 0, headers=headers)
+    except NotOffered:
+        return _plain(site, _Rest(first, source), target, headers, moved)
+    return Sending(site, target, begun, moved).send(_Rest(first, source), known=size is not None)
+
+
+def _read(source: Any, size: int) -> bytes:
+    """`size` bytes, fewer only at the end: a pipe gives them in pieces."""
+    pieces = []
+    while size and (piece := source.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+class _Rest:
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, first: bytes, source: BinaryIO) -> None:
+        self._first, self._source = first, source
+        self.given = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes."""
+        piece, self._first = self._first[:size], self._first[size:]
+        piece = piece or self._source.read(size)
+        self.given += len(piece)
+        return piece
+
+
+class Sending:
+    """One upload by blocks."""
+
+    def __init__(self, site: Site, target: Remote, begun: dict[str, Any], moved: Moved) -> None:
+        self._site = site
+        self._at = {"bucket": target.bucket, "key": target.key, "upload": begun["upload"]}
+        self._block_size = int(begun["block_size"])
+        self._part_blocks = int(begun["part_blocks"])
+        self._moved = moved
+        self._puts = ThreadPoolExecutor(THREADS, "put")
+        self._batches = ThreadPoolExecutor(BATCHES, "batch")
+
+    def send(self, source: _Rest, *, known: bool) -> dict[str, Any]:
+        """Everything `source` gives; aborted if anything goes wrong."""
+        try:
+            etags, blocks = self._send_all(self._parts(source, known))
+            parts = [{"number": number, "etag": etag} for number, etag in enumerate(etags, 1)]
+            done = self._site.ask("commit", **self._at, parts=parts)
+        except BaseException:  # Ctrl-C too
+            self._site.stop.set()
+            self._batches.shutdown(wait=False, cancel_futures=True)
+            self._puts.shutdown(wait=False, cancel_futures=True)
+            self._abort()
+            raise
+        self._batches.shutdown()
+        self._puts.shutdown()
+        return {"etag": done["etag"], "bytes": done["size"], "blocks": blocks, "direct": True}
+
+    def _parts(self, source: _Rest, known: bool) -> Iterator[Part]:
+        number, block = 0, b"x"
+        while block:
+            count = self._part_blocks
+            if not known:
+                count <<= min(number // STREAM_STEP, 8)
+            part: Part = []
+            while len(part) < count and (block := _read(source, self._block_size)):
+                part.append(block)
+            if part:
+                yield part
+            number += 1
+
+    def _send_all(self, parts: Iterator[Part]) -> tuple[list[str], int]:
+        """The ETags of all parts, in order, and how many blocks they have."""
+        waiting: list[Future[list[str]]] = []
+        etags: list[str] = []
+        batch: list[Part] = []
+        first, blocks = 1, 0
+
+        def hand_over() -> None:
+            nonlocal batch, first
+            while len(waiting) >= BATCHES:  # the oldest first: ETags stay in order, memory bounded
+                etags.extend(waiting.pop(0).result())
+            waiting.append(self._batches.submit(self._send_batch, first, batch))
+            first, batch = first + len(batch), []
+
+        for part in parts:
+            batch.append(part)
+            blocks += len(part)
+            if sum(map(len, batch)) >= BATCH_BLOCKS:
+                hand_over()
+        if batch:
+            hand_over()
+        for one in waiting:
+            etags.extend(one.result())
+        return etags, blocks
+
+    def _send_batch(self, first: int, batch: list[Part]) -> list[str]:
+        hashed = list(self._puts.map(_sha256, [block for part in batch for block in part]))
+        parts, at = [], 0
+        for number, part in enumerate(batch, first):
+            described = [
+                {"size": len(block), "sha256": digest}
+                for block, digest in zip(part, hashed[at : at + len(part)], strict=True)
+            ]
+            parts.append({"number": number, "blocks": described})
+            at += len(part)
+        for left in reversed(range(ROUNDS)):
+            if self._put_batch(parts, batch):
+                try:
+                    made = self._site.ask("verify", **self._at, parts=parts)
+                except Failure as failure:
+                    if failure.code != "InvalidPart" or not left:
+                        raise
+                else:
+                    self._moved(sum(len(block) for part in batch for block in part))
+                    return [one["etag"] for one in made["parts"]]
+            self._site.pause(0)
+        raise Failure(
+            Exit.UNREACHABLE, "the block store says again and again that its URLs are no longer good"
+        )
+
+    def _put_batch(self, parts: list[dict[str, Any]], batch: list[Part]) -> bool:
+        """PUT every block; False if some URL was too old."""
+        answer = self._site.ask("urls", **self._at, parts=parts)
+        urls = [url for one in answer["parts"] for url in one["urls"]]
+        bodies = [block for part in batch for block in part]
+        put = self._site.blocks.put
+        futures = [
+            self._puts.submit(put, url["url"], url["headers"], body)
+            for url, body in zip(urls, bodies, strict=True)
+        ]
+        return all([future.result() for future in futures])
+
+    def _abort(self) -> None:
+        """Best effort: what stays open GC takes after its leeway."""
+        self._site.stop.clear()
+        with suppress(Failure, NotOffered):
+            self._site.ask("abort", **self._at)
+        self._site.stop.set()
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _plain(
+    site: Site, source: _Rest, target: Remote, headers: dict[str, str], moved: Moved
+) -> dict[str, Any]:
+    """Through the endpoint: multipart by boto3, which aborts what fails."""
+    from boto3.s3.transfer import TransferConfig
+
+    how = TransferConfig(
+        multipart_threshold=PLAIN_PART, multipart_chunksize=PLAIN_PART, max_concurrency=BATCHES
+    )
+    extra = {"ContentType": headers["content-type"]} if headers else {}
+    with told():
+        site.s3.upload_fileobj(source, target.bucket, target.key, ExtraArgs=extra, Callback=moved, Config=how)
+        head = site.s3.head_object(Bucket=target.bucket, Key=target.key)
+    return {"etag": head["ETag"].strip('"'), "bytes": source.given, "blocks": 0, "direct": False}
