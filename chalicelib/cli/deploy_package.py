@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.cli.deploy_bytecode import add_bytecode
 from chalicelib.cli.deploy_template import FUNCTIONS, TEMPLATES, merge_template, stage_variables
 from chalicelib.cli.failure import Exit, Failure, usage
 
@@ -81,6 +82,8 @@ def package(project: Path, stage: str, out: Path) -> Build:
         raise Failure(Exit.NO, f"chalice package failed: {done.stdout[-2000:].strip()}")
     merge.unlink()
     build = opened(project, stage, out)
+    for path in build.zips:
+        add_bytecode(path)
     problems = [*_problems(build, variables)]
     if problems:
         raise Failure(Exit.NO, f"what was packaged cannot be deployed: {'; '.join(problems)}")

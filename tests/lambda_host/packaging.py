@@ -1,4 +1,4 @@
-"""`chalice package`, once for all tests that look at the same files, and what it made, unzipped.
+"""What `causeway deploy package` makes, once for all tests that look at the same files, unzipped.
 
     package = packaged("west")        of this checkout: the real app.py, .chalice/ and infra/
     package.template                  the SAM template
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.cli.deploy_bytecode import add_bytecode
 from chalicelib.cli.deploy_template import TEMPLATES, merge_template
 from tests.lambda_host.locking import only_one
 from tests.services.install import cache_directory
@@ -107,6 +108,8 @@ def _build(project: Path, files: list[Path], stage: str, directory: Path) -> Non
         for built in (copy / ".chalice" / "deployments").glob("managed-layer-*.zip"):
             if not (layer / built.name).exists():
                 shutil.copy2(built, layer / built.name)
+        add_bytecode(out / CODE_ZIP)
+        add_bytecode(out / LAYER_ZIP)
         _unzip(out / CODE_ZIP, out / "code")
         unzipped = layer.with_name(f"{layer.name}-unzipped")
         if not unzipped.exists():
@@ -172,7 +175,7 @@ def _hash(project: Path, files: list[Path], *more: str) -> str:
 def _chalice() -> str:
     from importlib.metadata import version
 
-    return version("chalice") + " 1"  # and the way packages are kept here
+    return version("chalice") + " 2"  # and the way packages are kept here
 
 
 def _layer_place(project: Path) -> Path:
