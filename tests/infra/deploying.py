@@ -1,4 +1,4 @@
-"""Runs `causeway deploy` in this process against a moto server; a built package is a directory with sam.json."""
+"""Runs `causeway deploy` in this process against a moto server. A built package is a directory."""
 
 import json
 import urllib.request
