@@ -6,6 +6,7 @@
     first_administrator(node) made once, its keys shown once
     Powers, EVERY_POWER       what its role allows such a process
     open_queues(settings)     SQS, where it was given
+    create_stores(settings)   tables and a bucket, where no stack makes them
     document_events(settings) what a bucket in MinIO tells of documents, for a main process
 
 Errors  SettingsError, worded for the operator; Refused when another server owns the data directory
@@ -14,6 +15,7 @@ Source  DESIGN §4.
 
 from chalicelib.bootstrap.administrator import first_administrator
 from chalicelib.bootstrap.aws import document_events
+from chalicelib.bootstrap.made import create_stores
 from chalicelib.bootstrap.main import Main, Wakeup, open_main
 from chalicelib.bootstrap.queues import open_queues
 from chalicelib.bootstrap.start import EVERY_POWER, Powers
@@ -27,6 +29,7 @@ __all__ = [
     "Wired",
     "build_function",
     "build_worker",
+    "create_stores",
     "document_events",
     "first_administrator",
     "open_main",

@@ -20,6 +20,7 @@ from chalicelib.cli import (
     realtime,
     serve,
     status,
+    stores,
     user,
 )
 
@@ -41,7 +42,16 @@ demo.register(app)
 connections.register(app)
 status.register(app)
 gc.register(app)
-for group in (failed.app, user.app, bucket.app, realtime.app, fullsync.app, proxy_get.app, deploy.app):
+for group in (
+    failed.app,
+    user.app,
+    bucket.app,
+    realtime.app,
+    fullsync.app,
+    proxy_get.app,
+    deploy.app,
+    stores.app,
+):
     app.add_typer(group)
 
 

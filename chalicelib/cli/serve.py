@@ -7,7 +7,7 @@ other users of a machine can read command lines.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -71,16 +71,16 @@ def register(app: typer.Typer) -> None:
         "CAUSEWAY_SITE=west CAUSEWAY_DATA=/var/lib/causeway causeway serve --host 0.0.0.0 "
         "--public-url https://west.example.com --tls-cert west.pem --tls-key west.key",
         site=False,
-    )(_with_options(_serve))
+    )(with_options(_serve))
 
 
-def _with_options(work: Callable[..., None]) -> Callable[..., None]:
-    """`work` with one option for each setting."""
+def with_options(work: Callable[..., None], only: Collection[str] = ()) -> Callable[..., None]:
+    """`work` with one option for each setting, or for each of `only`."""
     secret = {each.name for each in fields(Settings) if each.metadata["secret"]}
     panels = [(panel, name, told) for panel, names in _HELP.items() for name, told in names.items()]
     parameters = [inspect.Parameter("at", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=At)]
     for panel, name, told in panels:
-        if name in secret:
+        if name in secret or (only and name not in only):
             continue
         option = typer.Option(
             f"--{name.replace('_', '-')}",

@@ -17,8 +17,9 @@ from chalicelib.ports.metadata import Table
 _POLL = {"Delay": 1, "MaxAttempts": 120}  # a table takes seconds, at times a minute
 
 
-def create_tables(client: Any, prefix: str) -> None:
-    """Make the tables that are not there and wait until all can be used."""
+def create_tables(client: Any, prefix: str) -> list[str]:
+    """Make the tables that are not there and wait until all can be used; the names of those made."""
+    made = []
     names = [table_name(prefix, table) for table in Table]
     for name in names:
         try:
@@ -36,8 +37,10 @@ def create_tables(client: Any, prefix: str) -> None:
             )
         except client.exceptions.ResourceInUseException:
             continue  # it is there, or somebody is making it
+        made.append(name)
     for name in names:
         client.get_waiter("table_exists").wait(TableName=name, WaiterConfig=_POLL)
+    return made
 
 
 def delete_tables(client: Any, prefix: str) -> None:

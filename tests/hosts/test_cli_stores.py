@@ -1,0 +1,83 @@
+"""`causeway stores create`, and `causeway serve` over what it made or did not make."""
+
+import secrets
+
+import boto3
+import pytest
+
+from chalicelib.adapters.dynamodb import delete_tables
+from tests.hosts.test_cli import NO, OK, USAGE, run
+from tests.site_process import SiteProcess, variables
+
+
+@pytest.fixture
+def told(minio, dynamodb, moto):
+    """Settings of a site on DynamoDB Local and MinIO whose master key KMS keeps; nothing is made yet."""
+    name = f"stores-{secrets.token_hex(6)}"
+    own = {"region_name": "us-east-1", **keys(minio)}
+    key = boto3.client("kms", endpoint_url=moto.endpoint, **own).create_key()["KeyMetadata"]["KeyId"]
+    yield {
+        "CAUSEWAY_SITE": "west",
+        "CAUSEWAY_BLOCKS_BUCKET": name,
+        "CAUSEWAY_BLOCKS_ENDPOINT": minio.endpoint,
+        "CAUSEWAY_DYNAMODB_PREFIX": name,
+        "CAUSEWAY_DYNAMODB_ENDPOINT": dynamodb.endpoint,
+        "CAUSEWAY_KMS_KEY": key,
+        "CAUSEWAY_KMS_ENDPOINT": moto.endpoint,
+        "AWS_ACCESS_KEY_ID": minio.access_key,
+        "AWS_SECRET_ACCESS_KEY": minio.secret_key,
+    }
+    delete_tables(boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, **own), name)
+    store = boto3.client("s3", endpoint_url=minio.endpoint, **own)
+    if name in [bucket["Name"] for bucket in store.list_buckets()["Buckets"]]:
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for entry in page.get("Contents", []):
+                store.delete_object(Bucket=name, Key=entry["Key"])
+        store.delete_bucket(Bucket=name)
+
+
+def keys(service):
+    """As boto3 takes them."""
+    return {"aws_access_key_id": service.access_key, "aws_secret_access_key": service.secret_key}
+
+
+def test_a_server_without_tables_says_what_makes_them(told):
+    """One line that names every table and the bucket, before anything listens."""
+    name = told["CAUSEWAY_BLOCKS_BUCKET"]
+    ran = run("serve", "--backend", "aws", **told)
+    assert USAGE == ran.exit
+    assert all(f"table {name}-{table}: there is no such table" in ran.err for table in ("keys", "site"))
+    assert f"bucket {name}: there is no such bucket" in ran.err
+    assert "causeway stores create" in ran.err
+
+
+def test_what_is_made_can_be_served(told, tmp_path):
+    """Made once; made again it changes nothing; a server starts over it and takes an object."""
+    name = told["CAUSEWAY_BLOCKS_BUCKET"]
+    made = run("stores", "create", "--json", **told)
+    assert OK == made.exit and 10 == len(made.json["made"]) and name in made.json["made"]
+    again = run("stores", "create", **told)
+    assert OK == again.exit and "everything was there" in again.out
+
+    site = SiteProcess(tmp_path, variables({"backend": "aws"}) | told)
+    site.start()
+    try:
+        s3 = site.boto3()
+        s3.create_bucket(Bucket="photos")
+        s3.put_object(Bucket="photos", Key="one", Body=b"x" * 100_000)
+        assert b"x" * 100_000 == s3.get_object(Bucket="photos", Key="one")["Body"].read()
+    finally:
+        site.stop()
+    assert not list(tmp_path.rglob("master.key"))
+
+
+def test_who_may_not_make_them_is_told(told):
+    """The service's own words."""
+    ran = run("stores", "create", **told | {"CAUSEWAY_BLOCKS_BUCKET": "UPPER"})
+    assert NO == ran.exit and "bucket" in ran.err.lower() and "CreateBucket" in ran.err
+
+
+def test_settings_are_checked_first(told):
+    """As for serve."""
+    ran = run("stores", "create", **told | {"CAUSEWAY_SITE": ""})
+    assert USAGE == ran.exit and "CAUSEWAY_SITE: missing" in ran.err
