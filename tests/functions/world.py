@@ -1,4 +1,4 @@
-"""Two sites of packaged functions, linked as an operator links them, over one real MinIO that tells of documents.
+"""Two sites of packaged functions, linked as an operator links them, over a MinIO that tells of documents.
 
     with two_sites(dynamodb, moto) as world:
         world.west, world.east          DeployedSite
