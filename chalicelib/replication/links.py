@@ -198,7 +198,7 @@ def site_record(metadata: Metadata) -> SiteRecord | None:
             f"the tables of site {fields.get('site')} are of version {version}, this Causeway knows "
             f"up to {STORED_FORM_VERSION}: upgrade it first"
         )
-    return SiteRecord(**fields)
+    return SiteRecord(**{**fields, "version": version})
 
 
 def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
