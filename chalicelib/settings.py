@@ -108,8 +108,9 @@ def _queue(value: str) -> str:
 
 
 def _token(value: str) -> str:
-    if not TOKEN_CHARS_MIN <= len(value) <= 256 or not value.isascii() or not value.isprintable():
-        raise ValueError(f"use {TOKEN_CHARS_MIN} to 256 printable characters, by chance")
+    plain = value.isascii() and value.isprintable() and " " not in value  # MinIO takes two words for a scheme
+    if not TOKEN_CHARS_MIN <= len(value) <= 256 or not plain:
+        raise ValueError(f"use {TOKEN_CHARS_MIN} to 256 printable characters without spaces, by chance")
     return value
 
 

@@ -216,8 +216,8 @@ class AdminApi:
         site = self._node.site
         if not site.rules.deletes:
             raise InvalidRequest(
-                f"this process may not delete blocks: invoke the function causeway-{site.id}-collect, or wait "
-                "for its schedule, each hour"
+                f"this process may not delete blocks: invoke the function causeway-{site.id}-collect, or "
+                "wait for its schedule, each hour"
             )
         return asdict(self._node.collect())
 

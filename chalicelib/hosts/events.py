@@ -4,8 +4,9 @@
     {"EventName": …, "Key": …, "Records": […]}         an S3 event
 
 Where there is a queue for them, events go there and functions have them from it; else they are served here.
-Promise nothing of the body is read before the token is right; an event answered 200 is in the queue, or served
-        as far as it could be. MinIO sends again what is answered otherwise.
+Promise nothing of the body is read before the token is right; an event answered 200 is in the queue, or
+        served as far as it could be in SERVE_MS. MinIO with a QUEUE_DIR sends again what is answered otherwise;
+        without one it does not, and the sweep finds what is owed.
 Errors  404 where no token is set, so that nobody learns more · 403 · 413 · 400 no S3 event · 503 no queue now
 Source  MinIO "Publish events to webhook"; law *one door*.
 """
@@ -26,9 +27,8 @@ from chalicelib.s3.errors import S3Error
 from chalicelib.s3.request import Body, Request, Response
 
 PATH = b"/causeway/events"
-BODY_BYTES_MAX = (
-    200 * 1024
-)  # what an SQS message holds, and room for its own words; MinIO tells of one object
+BODY_BYTES_MAX = 200 * 1024  # an SQS message holds 256 KiB; MinIO tells of one object at a time
+SERVE_MS = 5_000  # MinIO waits, and may keep its own client waiting; what is left is the sweep's
 
 
 def webhook(token: str, queue: Queue | None, serve: Callable[[Told], int], prefix: str, log: Log) -> Handler:
@@ -39,14 +39,14 @@ def webhook(token: str, queue: Queue | None, serve: Callable[[Told], int], prefi
         if refused is not None:
             return refused
         try:
-            body = _read(request.body)
+            body = _read(request.body).decode()
             event = json.loads(body)
             found = list(keys_in(event))
         except (ValueError, RecursionError, S3Error) as problem:
             return text(400, f"no S3 event: {str(problem)[:200]}\n")
         try:
             if found and queue is not None:
-                queue.send(body.decode())
+                queue.send(body)
             elif found:
                 on_documents(event, serve, prefix, log.event)
         except StoreError as problem:

@@ -14,6 +14,7 @@ from chalicelib.hosts import events, metrics
 from chalicelib.hosts.admin import PREFIX, AdminApi
 from chalicelib.hosts.direct_api import PREFIX as DIRECT
 from chalicelib.hosts.direct_api import DirectApi
+from chalicelib.objects.documents import Told
 from chalicelib.replication.node import Node
 from chalicelib.s3 import errors
 from chalicelib.s3.request import Request, Response
@@ -27,9 +28,12 @@ def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[byt
     """The faces that stand beside S3 and the peers' door."""
     queues = bootstrap.open_queues(settings)
     admin = AdminApi(node, service, settings.url, queues)
-    told = events.webhook(
-        settings.events_token, queues.documents, node.serve_document, settings.blocks_prefix, node.site.log
-    )
+    log, clock = node.site.log, node.site.clock
+
+    def serve(told: Told) -> int:
+        return node.serve_document(told, clock.now_ms() + events.SERVE_MS)
+
+    told = events.webhook(settings.events_token, queues.documents, serve, settings.blocks_prefix, log)
     direct = DirectApi(node.site, service)
     return [
         (PREFIX.encode(), admin.handle),
