@@ -1,8 +1,8 @@
 """DynamoDB and buckets, of this site or of a sink: the one place where their clients are made.
 
-boto3 is imported when the first client is made: a function that is only packaged never pays for it.
-Credentials come by the SDK's standard chain.
-Source  DESIGN §4; research: boto3 costs a cold start more than all else together.
+botocore is imported when the first client is made: a function that is only packaged never pays for it. It
+makes the clients boto3 would, without boto3's own third of the time. Credentials come by its standard chain.
+Source  DESIGN §4; docs/benchmarks.md: the SDK costs a cold start more than all else together.
 """
 
 from __future__ import annotations
@@ -45,11 +45,20 @@ def own_places(settings: Settings) -> AwsPlaces:
     )
 
 
-def aws_session() -> Any:
-    """What clients are made by; one for both, for each loads and parses its own descriptions of AWS."""
-    import boto3
+class AwsSession:
+    """What clients are made by; one for all, for each loads and parses its own descriptions of AWS."""
 
-    return boto3.session.Session()
+    def __init__(self) -> None:
+        from botocore.session import get_session
+
+        session = get_session()
+        self.client = session.create_client
+        self.get_credentials = session.get_credentials
+
+
+def aws_session() -> Any:
+    """One of this process's own."""
+    return AwsSession()
 
 
 def dynamodb_client(places: AwsPlaces, session: Any) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.adapters.dynamodb import client_config, create_tables, delete_tables
 from chalicelib.adapters.hashing import Blake3Hashing
 from chalicelib.adapters.vault import SealedVault
-from chalicelib.bootstrap.aws import AwsPlaces, aws_blocks, aws_metadata
+from chalicelib.bootstrap.aws import AwsPlaces, blocks_over, dynamodb_client, metadata_over, s3_client
 from chalicelib.bootstrap.tables import direct_peer, peer_over, read_places
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Corrupt, Refused
@@ -89,8 +89,9 @@ class TestOverAws(PeerContract):
     def net(self, over, store, session):
         net = Net(over=over)
         for name, places in store.items():
-            blocks = VerifiedBlocks(aws_blocks(places, session), Blake3Hashing())
-            net.add(name, metadata=aws_metadata(places, session), blocks=blocks)
+            blocks = VerifiedBlocks(blocks_over(s3_client(places, session), places), Blake3Hashing())
+            metadata = metadata_over(dynamodb_client(places, session), places)
+            net.add(name, metadata=metadata, blocks=blocks)
         return net.both_ways("a", "b")
 
 
