@@ -200,9 +200,10 @@ def complete(
     upload_id: str,
     named: Sequence[NamedPart],
     checksum_of: Callable[[Upload, tuple[Part, ...]], Checksum | None],
-    part_bytes_min: int = PART_BYTES_MIN,
+    part_bytes_min: int | None = None,
 ) -> Record:
-    """Turn the named parts into the key's object."""
+    """Turn the named parts into the key's object; all but the last have at least `part_bytes_min`, S3's
+    PART_BYTES_MIN if not given."""
     upload = uploads.load(site, upload_id)
     if upload is None or (upload.bucket_id, upload.key) != (bucket.id, request.key):
         raise NoSuchUpload(upload_id)
@@ -211,7 +212,7 @@ def complete(
         return repeated
     if upload.state is not UploadState.OPEN:
         raise NoSuchUpload(upload_id)
-    parts = _chosen(site, upload, named, part_bytes_min)
+    parts = _chosen(site, upload, named, PART_BYTES_MIN if part_bytes_min is None else part_bytes_min)
     checksum = checksum_of(upload, parts)
     etag = etag_of([part.etag for part in parts])
     index = bodies.index_if_long(site, upload.id, parts)

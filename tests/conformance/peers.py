@@ -72,7 +72,7 @@ class PeerContract:
         """Who answers, which life of it, whom it takes for the primary, what to seal for."""
         hello = peer.hello()
 
-        assert ("b", "b-life-1", "a", 1) == (hello.site, hello.incarnation, hello.primary, hello.version)
+        assert ("b", "b-life-1", "a", 2) == (hello.site, hello.incarnation, hello.primary, hello.version)
         assert (START_MS, False) == (hello.now_ms, hello.read_only)
         assert there.vault.public_key() == hello.public_key
 

@@ -175,12 +175,12 @@ def test_tables_of_another_version_are_refused(net):
     peer, metadata = peer_of(net), net["b"].site.metadata
     peer.hello()
     form = metadata.get([RECORD])[0]
-    newer = {**codec.decode_document(form), "version": 2, "what": "nobody knows yet"}
+    newer = {**codec.decode_document(form), "version": 3, "what": "nobody knows yet"}
 
     metadata.transact([Put(RECORD, codec.encode_document(newer))])
     net.clock.advance(FAR_MS)
 
-    with pytest.raises(Refused, match="version 2"):
+    with pytest.raises(Refused, match="version 3"):
         peer.apply([sent(record)])
     metadata.transact([Put(RECORD, form)])
     assert "b" == peer.hello().site
