@@ -2,9 +2,9 @@
 
     schemas({"aws_sqs_queue", …})     type → Block(attributes, blocks), as the provider itself would tell
 
-The provider itself cannot be had here: it is in no package registry. Its schema can: `cdktn-provider-aws` on PyPI is
-made from it, and every class says of each attribute whether it is required, optional, computed, a block. What
-it does not hold is what the provider checks in code (enumerations, forms of names), so neither do our tests.
+The provider itself cannot be had here: it is in no package registry. Its schema can: `cdktn-provider-aws` on
+PyPI is made from it; every class says of each attribute whether it is required, optional, computed, a block.
+What it does not hold is what the provider checks in code (enumerations, forms of names): nor do our tests.
 Errors  Missing, as tests/services/install.py has it
 """
 
@@ -12,11 +12,11 @@ import json
 import re
 import tarfile
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.services.install import Missing, cache_directory, provider_package
+from tests.services.install import cache_directory, provider_package
 
 _ENTRY = re.compile(
     r"^\s+(?:\"?)(\w+)(?:\"?): \{\n\s+value: (.*),\n\s+isBlock: (true|false),\n\s+type: \"(\w+)\",\n"
@@ -151,6 +151,3 @@ class _Reader:
             nested = self._nested(entry[2])
             inner = ["object", {name: one.type for name, one in nested.attributes.items()}]
         return inner if kind == "struct" else [kind, inner]
-
-
-__all__ = ["Attribute", "Block", "Missing", "asdict", "schemas"]

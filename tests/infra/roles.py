@@ -40,6 +40,7 @@ def opened(package: Package, **parameters: str) -> Template:
         kind = resource["Type"]
         if kind == "AWS::DynamoDB::Table":
             table = template.resolve(properties["TableName"])
+            given[name] = table
             given[f"{name}.Arn"] = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
         elif kind == "AWS::SQS::Queue":
             queue = template.resolve(properties["QueueName"])
@@ -74,8 +75,13 @@ def allowed(package: Package, function: str, **parameters: str) -> list[Allowed]
     documents = [policy["PolicyDocument"] for policy in role["Policies"]]
     for policy in _present(template, role["ManagedPolicyArns"]):
         documents.append(package.template["Resources"][policy["Ref"]]["Properties"]["PolicyDocument"])
+    return statements(template.resolve(documents))
+
+
+def statements(documents: list[Says]) -> list[Allowed]:
+    """Everything that these policy documents allow, sorted."""
     found = set()
-    for statement in (one for document in documents for one in template.resolve(document)["Statement"]):
+    for statement in (one for document in documents for one in document["Statement"]):
         assert statement["Effect"] == "Allow" and statement.keys() <= {
             "Effect",
             "Action",

@@ -1,10 +1,10 @@
-"""A Terraform provider `aws` with the real one's schema and nothing behind it: terraform itself runs against it.
+"""A Terraform provider `aws` with the real one's schema and nothing behind it, for terraform to run against.
 
     with StandIn(schemas, region="us-west-2") as environment:      TF_REATTACH_PROVIDERS, for terraform
         subprocess.run(["terraform", "apply", …], env=environment)
 
-What it is given it keeps as it is; what the real one would compute it makes up: ARNs as AWS forms them, ids, "".
-Terraform checks types, names, required arguments and references against the schema, as it would with the real one.
+What it is given it keeps as it is; what the real one would compute it makes up: ARNs as AWS forms them, ids.
+Terraform checks types, names, required arguments and references as it would with the real one.
 Source  Terraform plugin protocol 6, in Python by the package `tf`; values are cty in MessagePack.
 """
 
@@ -150,6 +150,8 @@ class StandIn(rpc.ProviderServicer):  # type: ignore[misc]
             return made
         if name == "region":
             return at
+        if name.endswith("policy"):
+            return ""
         if isinstance(wanted, list):
             return {} if wanted[0] == "map" else []
         return {"string": f"{kind}.{name} of {named}", "number": 0, "bool": False}.get(wanted)

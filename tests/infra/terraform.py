@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chalicelib.cli.deploy_package import opened
 from chalicelib.cli.deploy_terraform import variables
 from tests.infra.provider_schema import schemas
 from tests.infra.stand_in_provider import StandIn
 from tests.lambda_host.packaging import ROOT, Package
-from tests.services.install import binary
+from tests.services.install import Missing, binary, in_ci, provider_package
 
 MODULE = ROOT / "infra" / "terraform"
 _DECLARED = re.compile(r'^(resource|data) "(\w+)"', re.M)
@@ -36,6 +38,17 @@ class Made:
     name: str
     key: str | int | None
     values: dict[str, Any]
+
+
+def needed() -> None:
+    """Skips the test that calls this where terraform or the schema cannot be had; in CI it fails."""
+    try:
+        binary("terraform")
+        provider_package()
+    except Missing as reason:
+        if in_ci():
+            pytest.fail(str(reason))
+        pytest.skip(str(reason))
 
 
 def types() -> set[str]:
@@ -66,7 +79,8 @@ def run(directory: Path, region: str, *commands: list[str]) -> str:
                 text=True,
             )
             if done.returncode:
-                raise Refused(f"terraform {command[0]}: {done.stdout}{done.stderr}")
+                said = done.stdout + done.stderr
+                raise Refused(f"terraform {command[0]}: {said[max(said.find('Error: '), 0) :]}")
             said = done.stdout
     return said
 
