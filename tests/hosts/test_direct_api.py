@@ -6,11 +6,12 @@ from base64 import b64encode
 
 import pytest
 
-from tests.hosts.direct_calls import BLOCK, FRONTS, MIB, ask, code, read, s3_of, upload
+from tests.hosts.direct_calls import BLOCK, FRONTS, MIB, ask, code, described, read, s3_of, upload
 from tests.hosts.direct_calls import bob as bob
 from tests.hosts.direct_calls import bucket as bucket
 from tests.hosts.direct_calls import s3 as s3
 from tests.hosts.direct_calls import site as site
+from tests.hosts.functions_site import on_services
 
 BODY = os.urandom(10 * BLOCK + 12345)  # 40 MiB and some
 
@@ -102,3 +103,20 @@ def test_conditions(site, bucket, s3):
     assert 412 == ask(site, "commit", {**commit, "if_match": "0" * 32})[0]
     assert 200 == ask(site, "commit", {**commit, "if_match": etag})[0]
     assert b"x" == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+
+
+def test_another_endpoint_for_clients(minio, dynamodb):
+    """Where functions reach the bucket by another name than clients do, URLs name the clients'."""
+    seen = "https://blocks.example.test"
+    with on_services("west", minio, dynamodb, CAUSEWAY_BLOCKS_PUBLIC_ENDPOINT=seen) as site:
+        bucket = "photos"
+        place = {"LocationConstraint": site.region}
+        s3_of(site).create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        where = {"bucket": bucket, "key": "k"}
+        _, begun = ask(site, "begin", where)
+        _, parts = described(b"x")
+        _, given = ask(site, "urls", {**where, "upload": begun["upload"], "parts": parts})
+        status, said = ask(site, "verify", {**where, "upload": begun["upload"], "parts": parts})
+
+    assert given["parts"][0]["urls"][0]["url"].startswith(f"{seen}/")
+    assert (400, "InvalidPart") == (status, said["error"])  # the store was asked, by its own name

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Corrupt, Missing, Refused
 from chalicelib.domain.manifest import HashAlgorithm
-from chalicelib.objects import bodies, copy, gc, get, tree
+from chalicelib.objects import bodies, copy, direct_get, gc, get, tree
 from chalicelib.objects.put import PutRequest
 from chalicelib.ports.metadata import Put
 from chalicelib.ports.peers import Delivery, Outcome
@@ -16,7 +16,7 @@ from chalicelib.replication.links import RECORD, STORED_FORM_VERSION, found_site
 from chalicelib.replication.sink import Sink, missing_blocks
 from tests.builders import HOUR_MS, KIB, RULES, Net, Wire, inner_blocks, put, text, through_door, whole
 from tests.conformance.peers import blocks_of
-from tests.direct import direct_put
+from tests.direct import direct_put, vouching
 
 BODY = bytes(range(256)) * 1000  # four blocks
 LONG = replace(RULES, block_size=KIB)  # so that a part list needs index blocks
@@ -56,6 +56,23 @@ def test_missing_blocks_are_fetched_and_kept(net, photos, record):
 
     assert [] == missing_blocks(b, record)
     assert all(b.blocks.get(ref) for ref in blocks_of(record))
+
+
+def test_only_what_is_here_has_a_url(net, photos, record):
+    """A client that reads past the sink is sent through it for what has not arrived, which is kept then."""
+    b = vouching(net["b"].site)
+    whole_page = [None, None, None, None], None
+
+    def urls():
+        found, after = direct_get.page(b, record, 0, record.size)
+        return [one.url and True for one in found], after
+
+    assert whole_page == urls()
+    second = blocks_of(record)[1]
+    assert bodies.fetch(b, second)
+    assert ([None, True, None, None], None) == urls()
+    net.deliver()
+    assert ([True] * 4, None) == urls()
 
 
 def test_damage_is_detected_and_fetched_anew(net, photos, record):
