@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 from blake3 import blake3
 
 from chalicelib.cli.cp_names import Remote
-from chalicelib.cli.cp_site import THREADS, TRIES, NotOffered, Site, refused, told
+from chalicelib.cli.cp_site import THREADS, TRIES, Moved, NotOffered, Site, refused, told
 from chalicelib.cli.failure import Exit, Failure
 
 RANGE_BYTES = 4 * 1024 * 1024  # of one answer: what a function can give
@@ -79,9 +79,6 @@ class Found:
     version: str = ""
     straight: int = 0
     ranged: int = 0
-
-
-Moved = Callable[[int], None]
 
 
 class Receiving:

@@ -33,6 +33,7 @@ _PAUSE_S = 0.2  # doubled from try to try
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # 409: another PUT of the block is under way
 _NOT_OFFERED = frozenset({NOT_CAUSEWAY, "NotImplemented", "MethodNotAllowed"})
 Fields = dict[str, Any]
+Moved = Callable[[int], None]  # told how many bytes more are through
 
 
 class NotOffered(Exception):

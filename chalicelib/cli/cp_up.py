@@ -4,7 +4,7 @@
     batch: hash · ask for URLs · PUT side by side · have the site verify → ETags of its parts
     commit names them all
 
-Where the endpoint offers no such way, the bytes go through it: S3's own multipart upload by boto3.
+Where the endpoint offers no such way, the bytes go through it: cp_plain.
 Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 320 GiB, and streams above 8 GiB, whose
         parts are longer
 Errors  Failure, after the upload was aborted: of what failed half-way nothing stays
@@ -14,13 +14,15 @@ Source  docs/direct.md
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from chalicelib.cli import cp_plain
+from chalicelib.cli.cp_body import Rest, read_up_to
 from chalicelib.cli.cp_names import Remote
-from chalicelib.cli.cp_site import THREADS, NotOffered, Site, told
+from chalicelib.cli.cp_site import THREADS, Moved, NotOffered, Site, told
 from chalicelib.cli.failure import Exit, Failure
 
 ONE_PUT_MAX = 4 * 1024 * 1024  # fits a function's payload, and a record may hold it inline
@@ -28,8 +30,6 @@ BATCH_BLOCKS = 8
 BATCHES = 2  # on their way at once, while the next is read
 ROUNDS = 3  # of PUT and verify for one batch
 STREAM_STEP = 1000  # a stream's parts are twice as long after each so many: its length is not known before
-PLAIN_PART = 32 * 1024 * 1024
-Moved = Callable[[int], None]  # told how many bytes are through
 Part = list[bytes]
 
 
@@ -37,7 +37,7 @@ def upload(
     site: Site, source: BinaryIO, size: int | None, target: Remote, headers: dict[str, str], moved: Moved
 ) -> dict[str, Any]:
     """Copy `source`, of `size` bytes if that is known. What became of it."""
-    first = _read(source, ONE_PUT_MAX + 1)
+    first = read_up_to(source, ONE_PUT_MAX + 1)
     if len(first) <= ONE_PUT_MAX:
         with told():
             kind = {"ContentType": headers["content-type"]} if headers else {}
@@ -47,32 +47,8 @@ def upload(
     try:
         begun = site.ask("begin", bucket=target.bucket, key=target.key, size=size or 0, headers=headers)
     except NotOffered:
-        return _plain(site, _Rest(first, source), target, headers, moved)
-    return Sending(site, target, begun, moved).send(_Rest(first, source), known=size is not None)
-
-
-def _read(source: Any, size: int) -> bytes:
-    """`size` bytes, fewer only at the end: a pipe gives them in pieces."""
-    pieces = []
-    while size and (piece := source.read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
-
-
-class _Rest:
-    """A stream of which the first bytes were read already."""
-
-    def __init__(self, first: bytes, source: BinaryIO) -> None:
-        self._first, self._source = first, source
-        self.given = 0
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes."""
-        piece, self._first = self._first[:size], self._first[size:]
-        piece = piece or self._source.read(size)
-        self.given += len(piece)
-        return piece
+        return cp_plain.upload(site, Rest(first, source), size, target, headers, moved)
+    return Sending(site, target, begun, moved).send(Rest(first, source), known=size is not None)
 
 
 class Sending:
@@ -87,7 +63,7 @@ class Sending:
         self._puts = ThreadPoolExecutor(THREADS, "put")
         self._batches = ThreadPoolExecutor(BATCHES, "batch")
 
-    def send(self, source: _Rest, *, known: bool) -> dict[str, Any]:
+    def send(self, source: Rest, *, known: bool) -> dict[str, Any]:
         """Everything `source` gives; aborted if anything goes wrong."""
         try:
             etags, blocks = self._send_all(self._parts(source, known))
@@ -103,14 +79,14 @@ class Sending:
         self._puts.shutdown()
         return {"etag": done["etag"], "bytes": done["size"], "blocks": blocks, "direct": True}
 
-    def _parts(self, source: _Rest, known: bool) -> Iterator[Part]:
+    def _parts(self, source: Rest, known: bool) -> Iterator[Part]:
         number, block = 0, b"x"
         while block:
             count = self._part_blocks
             if not known:
                 count <<= min(number // STREAM_STEP, 8)
             part: Part = []
-            while len(part) < count and (block := _read(source, self._block_size)):
+            while len(part) < count and (block := source.read(self._block_size)):
                 part.append(block)
             if part:
                 yield part
@@ -188,19 +164,3 @@ class Sending:
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def _plain(
-    site: Site, source: _Rest, target: Remote, headers: dict[str, str], moved: Moved
-) -> dict[str, Any]:
-    """Through the endpoint: multipart by boto3, which aborts what fails."""
-    from boto3.s3.transfer import TransferConfig
-
-    how = TransferConfig(
-        multipart_threshold=PLAIN_PART, multipart_chunksize=PLAIN_PART, max_concurrency=BATCHES
-    )
-    extra = {"ContentType": headers["content-type"]} if headers else {}
-    with told():
-        site.s3.upload_fileobj(source, target.bucket, target.key, ExtraArgs=extra, Callback=moved, Config=how)
-        head = site.s3.head_object(Bucket=target.bucket, Key=target.key)
-    return {"etag": head["ETag"].strip('"'), "bytes": source.given, "blocks": 0, "direct": False}
