@@ -15,6 +15,7 @@ Source  DESIGN §4; AWS Lambda developer guide, "Lambda execution environment li
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 from chalicelib import bootstrap
@@ -25,11 +26,20 @@ from chalicelib.ports.queues import Queues
 from chalicelib.settings import Settings, lambda_handler
 
 _OTHERS = Powers(founds=False, deletes=False)
+# What a sender notes: what it sent, whom it reached, how far a run is, trees, a block that came too late.
+_SENDS = Powers(
+    founds=False,
+    deletes=False,
+    writes=frozenset({Table.OUTBOX, Table.TREE, Table.SITE, Table.UPLOADS}),
+)
 _OF_ACCOUNTS = frozenset({Table.USERS, Table.OUTBOX, Table.SITE})
 POWERS = {
     "": bootstrap.EVERY_POWER,  # no function at all
-    "collect": Powers(founds=False, deletes=True),
-    "fullsync": Powers(founds=False, deletes=False, bucket=False),
+    "on_documents": _SENDS,
+    "sweep": _SENDS,
+    "fullsync_step": _SENDS,
+    "fullsync": Powers(founds=False, deletes=False, writes=frozenset({Table.SITE}), bucket=False),
+    "collect": Powers(founds=False, deletes=True, writes=frozenset({Table.UPLOADS})),
     "administrator": Powers(founds=True, deletes=False, writes=_OF_ACCOUNTS, bucket=False),
 }
 
@@ -55,8 +65,14 @@ def queues() -> Queues:
 
 def start() -> None:
     """Called as the module of the functions is imported; `chalice package` imports it, too."""
-    if lambda_handler():
+    if not lambda_handler():
+        return
+    gc.disable()  # what is made now stays: to look through it again and again is a tenth of a start
+    try:
         site()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def forget() -> None:

@@ -71,22 +71,17 @@ def test_every_function_has_a_role_of_its_own(package: Package) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_nobody_may_do_everything(package: Package, function: str) -> None:
     """No action holds a `*`; a resource only behind the site's own bucket or log group."""
+    site = f"causeway-{package.variables['CAUSEWAY_SITE']}"
+    ours = (
+        f"arn:aws:s3:::{site}-blocks/blocks/",
+        f"arn:aws:s3:::{site}-blocks/manifests/",
+        f"arn:aws:s3:::{site}-blocks/manifests/user/",
+    )
+    logs = f":log-group:/aws/lambda/{site}-{FUNCTIONS[function]}:"
     for action, resource, _ in allowed(package, function):
-        assert "*" not in action
         own, star, rest = resource.partition("*")
-        if star:
-            site = f"causeway-{package.variables['CAUSEWAY_SITE']}"
-            ours = (
-                f"arn:aws:s3:::{site}-blocks/blocks/",
-                f"arn:aws:s3:::{site}-blocks/manifests/",
-            )
-            assert (
-                own in ours or own.endswith(f":log-group:/aws/lambda/{site}-{FUNCTIONS[function]}:"),
-                rest,
-            ) == (
-                True,
-                "",
-            )
+        assert "*" not in action and rest == ""
+        assert not star or own in ours or own.endswith(logs)
 
 
 def test_only_collect_removes_objects(package: Package) -> None:

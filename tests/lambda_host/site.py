@@ -49,6 +49,7 @@ class LambdaSite:
         self.region = package.variables.get("CAUSEWAY_REGION", "us-east-1")
         self.template = Template(package.template, f"causeway-{package.stage}", self.region, resources)
         self.environment = environment or {}
+        self.of_function: dict[str, dict[str, str]] = {}  # what only one of them is told, above that
         self._queues, self._resources = queues, resources or {}
         self._python = runtime_python()
         self._bytecode = cache_directory() / "bytecode" if compiled else None
@@ -182,9 +183,8 @@ class LambdaSite:
     def _starter(self, spec: FunctionSpec):
         def start(runtime_api: str) -> subprocess.Popen:
             paths = tuple(Path(each) for each in self.package.layers)
-            told = variables(
-                spec, self.package.root, paths, runtime_api, self.region, self.environment, self._bytecode
-            )
+            given = self.environment | self.of_function.get(spec.name, {})
+            told = variables(spec, self.package.root, paths, runtime_api, self.region, given, self._bytecode)
             return subprocess.Popen(
                 [str(self._python), "-m", "awslambdaric", spec.handler],
                 cwd=self.package.root,

@@ -10,6 +10,7 @@
         relay.next("GetItem", DENIED)                        as if a role lacked the permission
         relay.before = lambda n, operation: …                called before the n-th call (from 1) is passed on
         relay.after = lambda n, operation: …                 called once it is done, before it is answered
+        relay.saw = lambda method, path, headers, body: …    called with each as it came
         relay.calls                                          operations, in the order they came
         relay.count("PUT */blocks/*")                        how many of them
 
@@ -79,6 +80,10 @@ def _say_nothing(n: int, operation: str) -> None:
     pass
 
 
+def _look_away(method: str, path: str, headers: Any, body: bytes) -> None:
+    pass
+
+
 def early(seconds: float) -> Fault:
     """Passed on after a while."""
     return Fault(before_s=seconds)
@@ -106,6 +111,7 @@ class FaultyRelay:
         self.calls: list[str] = []
         self.before: Told = _say_nothing
         self.after: Told = _say_nothing
+        self.saw: Callable[[str, str, Any, bytes], None] = _look_away
         self.closed = threading.Event()
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
@@ -195,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         operation = self._operation()
+        self.relay.saw(self.command, self.path, self.headers, body)
         n, fault = self.relay.meet(operation)
         self._wait(fault.before_s)
         self.relay.before(n, operation)
