@@ -6,12 +6,11 @@ Source  ports/direct.py; docs/direct.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from threading import Lock
 from typing import Any
 
-from chalicelib.bootstrap.aws import aws_session, own_places, s3_client
+from chalicelib.bootstrap.aws import aws_session, own_places
 from chalicelib.ports.direct import DirectBlocks
 from chalicelib.settings import Backend, Settings
 
@@ -20,14 +19,19 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
     """The way past us for blocks of this site."""
     if settings.backend is not Backend.AWS:
         return None
-    from chalicelib.adapters.s3_blocks import S3Direct
+    from chalicelib.adapters.s3_blocks import S3Direct, direct_config
 
     places = own_places(settings)
     public_endpoint = settings.blocks_public_endpoint or places.bucket_endpoint
 
     @cache
     def made(endpoint: str) -> Any:
-        return s3_client(replace(places, bucket_endpoint=endpoint), aws_session())
+        return aws_session().client(
+            "s3",
+            region_name=places.bucket_region,
+            endpoint_url=endpoint or None,
+            config=direct_config(places.bucket, endpoint),
+        )
 
     one_at_a_time = Lock()
 

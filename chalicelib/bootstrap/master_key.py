@@ -23,6 +23,26 @@ NOT_SET_UP = (
     "this site is not set up yet: it has no master key. Invoke its administrator function once, or start "
     "`causeway serve`, by whoever may call kms:GenerateDataKey"
 )
+HAS_ITS_OWN = (
+    "CAUSEWAY_KMS_KEY: this site was set up without it, under a master key of its own, or lost the row that "
+    "kept it; a new one would open none of its secrets. Give it CAUSEWAY_MASTER_KEY or "
+    "CAUSEWAY_MASTER_KEY_FILE as before"
+)
+IN_KMS = "AWS KMS keeps the master key of this site, under {key}: set CAUSEWAY_KMS_KEY, and no other"
+
+
+def still_given(given: bytes, form: bytes | None) -> bytes:
+    """The key that was given, unless row `form` says that KMS keeps it."""
+    if form is not None:
+        raise SettingsError([IN_KMS.format(key=codec.decode_document(form)["kms_key"])])
+    return given
+
+
+def may_be_made(form: bytes | None, record: bytes | None) -> bool:
+    """Only before the site is set up: the key comes first, then the record."""
+    if form is None and record is not None:
+        raise SettingsError([HAS_ITS_OWN])
+    return form is None
 
 
 def kms_key(settings: Settings, credentials: Any) -> KmsKey:

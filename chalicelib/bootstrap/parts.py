@@ -47,6 +47,7 @@ class Stores:
     master_key: bytes
     close: Callable[[], None]
     deletes: bool = True  # whether this process may remove blocks
+    record: bytes | None = None  # the site's, where it was read on the way
 
 
 class LevelLog:
@@ -86,10 +87,10 @@ def rules(settings: Settings, deletes: bool = True) -> Rules:
     )
 
 
-def site_record(settings: Settings, metadata: Metadata) -> SiteRecord:
+def site_record(settings: Settings, stores: Stores) -> SiteRecord:
     """Who this site is; refuses to open one site's data as another's."""
     fresh = SiteRecord(settings.site, SystemIds().token(INCARNATION_BYTES), settings.primary or settings.site)
-    record = found_site(metadata, fresh)
+    record = found_site(stores.metadata, fresh, stores.record)
     if record.site != settings.site:
         raise SettingsError([f"CAUSEWAY_SITE={settings.site}: this is the data of site {record.site}"])
     if settings.primary and record.primary != settings.primary:
@@ -101,7 +102,7 @@ def site_record(settings: Settings, metadata: Metadata) -> SiteRecord:
 def wire(settings: Settings, stores: Stores, log: Log, wake: Callable[[], None] = lambda: None) -> Node:
     """The site and its links; `wake` is called after a commit that owes something to a sink."""
     clock, ids, hashing = SystemClock(), SystemIds(), Blake3Hashing()
-    record = site_record(settings, stores.metadata)
+    record = site_record(settings, stores)
     # Links lie in a row of their own: a local read is cheaper than being behind.
     keep_ms = 0 if settings.backend is Backend.DIRECTORY else LINKS_KEEP_MS
     links = LinkBook(stores.metadata, clock, keep_ms)

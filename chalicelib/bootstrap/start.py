@@ -1,9 +1,10 @@
 """Tables, bucket and keys of a site on AWS, looked at before the first request: all that is wrong is told.
 
-    metadata, blocks, master_key = open_places(settings, powers, given)
+    metadata, blocks, master_key, record = open_places(settings, powers, given)
 
-Costs   one TransactGetItems over all tables, which brings the master key's row; then one KMS Decrypt; beside
-        them one TransactWriteItems that cannot come true and one GetObject of what is not there
+Costs   one TransactGetItems over all tables, which brings the master key's row and the site's record; then
+        one KMS Decrypt; beside them one TransactWriteItems that cannot come true and one GetObject of what
+        is not there
 Errors  SettingsError that names everything wrong: tables, bucket, region, permissions, credentials, KMS.
         A queue is not looked at: a function has messages because its queue is there
 Source  issue "a clear error at start, not at the first request"; adapters/dynamodb/probe.py, s3_probe.py.
@@ -21,6 +22,7 @@ from chalicelib.bootstrap import aws, master_key
 from chalicelib.domain.errors import StoreError
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.metadata import Metadata, Table
+from chalicelib.replication.links import RECORD
 from chalicelib.settings import Settings, SettingsError
 
 START_TRIES = 2  # of a read: Lambda gives a start 10 s, and a connection takes 3 s to be given up
@@ -45,8 +47,8 @@ EVERY_POWER = Powers()
 
 def open_places(
     settings: Settings, powers: Powers, given: bytes | None
-) -> tuple[Metadata, BlockStore, bytes]:
-    """The site's stores and its master key, which is `given` where KMS does not keep it."""
+) -> tuple[Metadata, BlockStore, bytes, bytes | None]:
+    """The site's stores, its master key, which is `given` where KMS does not keep it, and its record."""
     places, session = aws.own_places(settings), aws.aws_session()
     if session.get_credentials() is None:
         raise SettingsError(["AWS credentials: none; a role, a profile or AWS_ACCESS_KEY_ID gives them"])
@@ -56,32 +58,33 @@ def open_places(
         told = beside.submit(partial(_writing, settings, powers, tables))
         bucket = aws.s3_client(places, session)  # while DynamoDB and KMS answer
         problems = _bucket(settings, bucket) if powers.bucket else []
-        found, reading = key.result()
+        found, record, reading = key.result()
         problems = [*(reading or told.result()), *problems]
     if problems or found is None:
         if any(f"no such {missing}" in told for told in problems for missing in ("table", "bucket")):
             problems.append(MADE_BY)
         raise SettingsError(problems)
-    return aws.metadata_over(tables, places), aws.blocks_over(bucket, places), found
+    return aws.metadata_over(tables, places), aws.blocks_over(bucket, places), found, record
 
 
 def _key(
     settings: Settings, powers: Powers, given: bytes | None, tables: Any, session: Any
-) -> tuple[bytes | None, list[str]]:
-    """The master key, or what is wrong with it or with the tables it lies in."""
+) -> tuple[bytes | None, bytes | None, list[str]]:
+    """The master key and the site's record, or what is wrong with the key or with the tables it lies in."""
     from chalicelib.adapters.dynamodb import probe
 
     metadata = aws.metadata_over(tables, aws.own_places(settings), START_TRIES)
     try:
-        form = metadata.get([master_key.ROW, *probe.rows()])[0]
+        form, record = metadata.get([master_key.ROW, RECORD, *probe.rows()])[:2]
         if given is not None:
-            return given, []
+            return master_key.still_given(given, form), record, []
         key = master_key.kms_key(settings, session.get_credentials())
-        return master_key.opened(form, key, metadata, powers.founds), []
+        founds = powers.founds and master_key.may_be_made(form, record)
+        return master_key.opened(form, key, metadata, founds), record, []
     except SettingsError as problem:
-        return None, problem.problems
+        return None, None, problem.problems
     except StoreError as problem:
-        return None, _table_by_table(settings, powers, tables) or [f"DynamoDB: {problem}"]
+        return None, None, _table_by_table(settings, powers, tables) or [f"DynamoDB: {problem}"]
 
 
 def _writing(settings: Settings, powers: Powers, tables: Any) -> list[str]:

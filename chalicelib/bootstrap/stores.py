@@ -80,9 +80,9 @@ def open_aws(settings: Settings, powers: Powers = EVERY_POWER, *, first: bool = 
     """DynamoDB and a bucket, once they are seen to be usable; credentials by the SDK's standard chain.
     `first`: the main process of a server."""
     given = None if settings.kms_key else _master_key(settings, None)
-    metadata, blocks, key = open_places(settings, powers, given)
+    metadata, blocks, key, record = open_places(settings, powers, given)
     locks, counters = shared(settings, first=first)
-    return Stores(metadata, blocks, locks, counters, key, lambda: None, powers.deletes)
+    return Stores(metadata, blocks, locks, counters, key, lambda: None, powers.deletes, record)
 
 
 def shared(settings: Settings, *, first: bool = False) -> tuple[Locks, Counters]:

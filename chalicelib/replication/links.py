@@ -188,7 +188,10 @@ class LinkBook:
 
 def site_record(metadata: Metadata) -> SiteRecord | None:
     """Whose tables these are, if they have been set up. Refused if a newer Causeway wrote them."""
-    form = metadata.get([RECORD])[0]
+    return _decoded(metadata.get([RECORD])[0])
+
+
+def _decoded(form: bytes | None) -> SiteRecord | None:
     if form is None:
         return None
     fields = codec.decode_document(form)
@@ -201,10 +204,10 @@ def site_record(metadata: Metadata) -> SiteRecord | None:
     return SiteRecord(**{**fields, "version": version})
 
 
-def found_site(metadata: Metadata, record: SiteRecord) -> SiteRecord:
+def found_site(metadata: Metadata, record: SiteRecord, seen: bytes | None = None) -> SiteRecord:
     """Set the site up as `record`, or the record it was already set up as, in this version: from then on an
-    older Causeway refuses these tables."""
-    known = site_record(metadata)
+    older Causeway refuses these tables. `seen`: RECORD, by whoever has just read it."""
+    known = _decoded(seen) or site_record(metadata)
     if known is not None:  # every start but the first: nothing is written
         return known if known.version == STORED_FORM_VERSION else _raised(metadata, known)
     try:

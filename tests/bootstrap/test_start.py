@@ -71,8 +71,9 @@ def place(shared_place, monkeypatch):
     """The same, not set up yet."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", shared_place.keys["aws_access_key_id"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", shared_place.keys["aws_secret_access_key"])
-    master_row = {"pk": {"S": "site"}, "sk": {"B": b"master_key"}}
-    shared_place.tables.delete_item(TableName=f"{shared_place.name}-site", Key=master_row)
+    for sk in (b"master_key", b"record"):
+        row = {"pk": {"S": "site"}, "sk": {"B": sk}}
+        shared_place.tables.delete_item(TableName=f"{shared_place.name}-site", Key=row)
     return shared_place
 
 
@@ -107,6 +108,22 @@ def test_only_ciphertext_is_kept(place):
 def forms_of(rows, sk):
     """The value of one row."""
     return next(bytes(row["val"]["B"]) for row in rows if bytes(row["sk"]["B"]) == sk)
+
+
+def test_a_key_of_its_own_stays(place):
+    """A site that was set up under a key it was given gets no new one: its secrets would be lost."""
+    own = {"kms_key": "", "master_key": "11" * 32}
+    bootstrap.build_function(place.settings(**own))
+    (problem,) = place.problems()
+    assert "CAUSEWAY_MASTER_KEY" in problem
+    assert bytes.fromhex("11" * 32) == place.start(**own)
+
+
+def test_a_key_that_kms_keeps_stays(place):
+    """Another one, given by mistake, would open nothing."""
+    place.start()
+    (problem,) = place.problems(kms_key="", master_key="11" * 32)
+    assert place.told["kms_key"] in problem and "CAUSEWAY_KMS_KEY" in problem
 
 
 def test_a_function_that_may_not_found_a_site_says_who_does(place):
