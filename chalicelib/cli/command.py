@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from chalicelib.cli.admin_client import AdminClient
 from chalicelib.cli.failure import Exit, Failure
@@ -146,6 +147,16 @@ def _ending(out: Output, work: Callable[[], None]) -> None:
         raise typer.Exit(Exit.BUG) from None
 
 
-def noun(name: str, told: str) -> typer.Typer:
-    """A group of commands."""
-    return typer.Typer(name=name, help=told, no_args_is_help=True, rich_markup_mode="rich")
+def noun(name: str, told: str, default: str = "") -> typer.Typer:
+    """A group of commands; `default` is meant where none of them is named."""
+
+    class Group(TyperGroup):
+        """Knows what is meant."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """Puts the default before options that begin the line."""
+            if default and args[:1] != ["--help"] and (not args or args[0].startswith("-")):
+                args = [default, *args]
+            return super().parse_args(ctx, args)
+
+    return typer.Typer(name=name, help=told, no_args_is_help=not default, rich_markup_mode="rich", cls=Group)

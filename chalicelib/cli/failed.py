@@ -12,12 +12,12 @@ from chalicelib.cli.command import At, command, noun
 from chalicelib.cli.failure import Exit, Failure, usage
 from chalicelib.cli.output import duration, table
 
-app = noun("failed", "Show what failed and why, have it tried again, or drop it.")
+app = noun("failed", "Show what failed and why, have it tried again, or drop it.", default="list")
 ABOUT_CHARS_MAX = 60
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, as `list` shows it.")]
 
 
-@command(app, "list", "causeway failed list", "causeway failed list --json | jq '.letters[].reason'")
+@command(app, "list", "causeway failed list", "causeway failed --json | jq '.letters[].reason'")
 def list_failed(at: At) -> None:
     """List dead letters and owed items that were tried in vain; exit with 1 if there are any."""
     found = at.site.get("failed")
@@ -59,10 +59,17 @@ def _pictured(found: dict[str, Any]) -> list[Any]:
     shown: list[Any] = []
     if found["letters"]:
         rows = [
-            (one["id"], one["queue"], duration(one["age_ms"]), about(one["body"]), one["reason"])
+            (
+                one["id"],
+                one["queue"],
+                one["tries"] or "?",
+                duration(one["age_ms"]),
+                about(one["body"]),
+                one["reason"],
+            )
             for one in found["letters"]
         ]
-        shown.append(table(("dead letter", "queue", ">age", "about", "reason"), rows))
+        shown.append(table(("dead letter", "queue", ">tries", ">age", "about", "reason"), rows))
     if found["items"]:
         owed = [
             (
@@ -87,8 +94,9 @@ def about(body: str) -> str:
     try:
         plain = json.loads(body)
         if isinstance(plain, dict) and "sink" in plain:
-            return f"fullsync to {plain['sink']}"
-        told = [unquote_plus(record["s3"]["object"]["key"]) for record in plain["Records"]]
-        return ", ".join(told[:3])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return body[:ABOUT_CHARS_MAX]
+            told = f"fullsync to {plain['sink']}"
+        else:
+            told = ", ".join(unquote_plus(record["s3"]["object"]["key"]) for record in plain["Records"][:3])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        told = body[:ABOUT_CHARS_MAX]
+    return "".join(letter if letter.isprintable() else " " for letter in told)

@@ -5,8 +5,8 @@
 
 Where there is a queue for them, events go there and functions have them from it; else they are served here.
 Promise nothing of the body is read before the token is right; an event answered 200 is in the queue, or
-        served as far as it could be in SERVE_MS. MinIO with a QUEUE_DIR sends again what is answered otherwise;
-        without one it does not, and the sweep finds what is owed.
+        served as far as it could be in SERVE_MS. MinIO with a QUEUE_DIR sends again what is answered
+        otherwise; without one it does not, and the sweep finds what is owed.
 Errors  404 where no token is set, so that nobody learns more · 403 · 413 · 400 no S3 event · 503 no queue now
 Source  MinIO "Publish events to webhook"; law *one door*.
 """

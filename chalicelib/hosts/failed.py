@@ -12,9 +12,10 @@ Source  DESIGN §1.8; SQS "Dead-letter queues"; replication/outbox.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from chalicelib.domain.errors import StoreError
 from chalicelib.objects.errors import InvalidRequest
 from chalicelib.ports.queues import Message, Queue, Queues
 from chalicelib.replication.node import Node
@@ -86,7 +87,8 @@ class Failed:
             yield found
         finally:
             for _, dead, message in found:
-                dead.release(message)
+                with suppress(StoreError):  # it shows itself after LOOK_S
+                    dead.release(message)
 
     def _items(self, now_ms: int) -> tuple[list[Fields], bool]:
         found: list[Fields] = []
@@ -121,6 +123,8 @@ def _letter(dead: Queue, message: Message, now_ms: int) -> Fields:
         "queue": told.get("queue") or dead.name,
         "reason": told.get("reason") or UNTOLD,
         "request_id": told.get("request_id", ""),
+        "message_id": told.get("message_id") or message.id,  # as the function's log has it
+        "tries": told.get("tries", ""),  # unknown if the queue's redrive brought it
         "age_ms": max(0, now_ms - message.sent_ms),
         "body": message.body,
     }

@@ -44,10 +44,10 @@ class GivesUp:
             self.tell(
                 "message_failed", level="error", message=record.message_id, received=received, reason=reason
             )
-            if not last or not self._buried(record, reason):
+            if not last or not self._buried(record, reason, received):
                 raise
 
-    def _buried(self, record: Any, reason: str) -> bool:
+    def _buried(self, record: Any, reason: str, received: int) -> bool:
         """Whether the dead queue has it now. If it has not, the queue's own redrive takes it, later."""
         if self.dead is None:
             return False
@@ -56,6 +56,7 @@ class GivesUp:
             "queue": record.event_source_arn.rpartition(":")[2],
             "message_id": record.message_id,
             "request_id": self.request_id,
+            "tries": str(received),
         }
         try:
             self.dead.send(record.body, attributes)

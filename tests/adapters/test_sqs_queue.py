@@ -8,9 +8,11 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.adapters.sqs_queue import SqsQueue, client_config
+from chalicelib.bootstrap import aws
 from chalicelib.domain.errors import Indeterminate, StoreError, Unavailable
 from chalicelib.settings import Settings
 from tests.conformance.queues import QueueContract, received
+from tests.queues import MemoryQueue
 from tests.services.faulty import CUT_AFTER, DENIED, THROTTLED, faulty, refused
 
 
@@ -42,6 +44,14 @@ class TestOnMoto(QueueContract):
     @pytest.fixture
     def queue(self, client, url):
         return SqsQueue(lambda: client, url)
+
+
+class TestInMemory(QueueContract):
+    """The queue of tests that need none of AWS."""
+
+    @pytest.fixture
+    def queue(self):
+        return MemoryQueue()
 
 
 def test_named_as_people_call_it(url):
@@ -119,9 +129,8 @@ def test_wired_from_settings(moto, url, monkeypatch):
     """Those a site was given; a client is made at the first use only."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
-    made = []
-    real = boto3.session.Session.client
-    monkeypatch.setattr(boto3.session.Session, "client", lambda *a, **k: made.append(a) or real(*a, **k))
+    made, real = [], aws.aws_session
+    monkeypatch.setattr(aws, "aws_session", lambda: made.append(1) or real())
 
     queues = bootstrap.open_queues(
         settings(documents_queue=url, documents_dead_queue=url, sqs_endpoint=moto.endpoint)

@@ -1,12 +1,14 @@
 """The contract of ports/queues.py; an adapter passes it by overriding `queue`, an empty one for each test."""
 
 import json
+import time
 
 import pytest
 
 from chalicelib.ports.queues import RECEIVE_MAX, Queue
 
-PATIENCE = 20  # receives, each of which may wait a second: only a message that is lost takes so many
+PATIENCE = 20  # receives: only a message that is lost takes so many
+PAUSE_S = 0.2
 
 
 def received(queue, at_least=1, hidden_s=30):
@@ -16,6 +18,7 @@ def received(queue, at_least=1, hidden_s=30):
         found += queue.receive(hidden_s=hidden_s)
         if len(found) >= at_least:
             return found
+        time.sleep(PAUSE_S)
     raise AssertionError(f"{at_least} messages were sent, {len(found)} came")
 
 

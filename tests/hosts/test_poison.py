@@ -86,6 +86,7 @@ def test_what_can_never_succeed():
         "queue": "causeway-west-documents",
         "message_id": "m1",
         "request_id": "request 7",
+        "tries": "1",
     }
 
 
