@@ -72,6 +72,14 @@ def client_config() -> Config:
     )
 
 
+def direct_config(bucket: str, endpoint: str) -> Config:
+    """How a client that presigns is to be configured. On AWS (`endpoint` "") the SDK would name the global
+    endpoint, which redirects for a young bucket of another region: a URL has to name the bucket's own."""
+    if endpoint or "." in bucket:  # no certificate covers a bucket's name with a dot
+        return client_config()
+    return client_config().merge(Config(s3={"addressing_style": "virtual", "payload_signing_enabled": False}))
+
+
 class S3Blocks:
     """The blocks of one site in `bucket`, under `prefix` (empty, or ending in `/`)."""
 

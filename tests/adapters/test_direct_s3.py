@@ -5,7 +5,7 @@ import secrets
 import boto3
 import pytest
 
-from chalicelib.adapters.s3_blocks import S3Blocks, S3Direct, client_config
+from chalicelib.adapters.s3_blocks import S3Blocks, S3Direct, client_config, direct_config
 from chalicelib.domain.errors import Unavailable
 from tests.conformance.blocks import block_id
 from tests.conformance.direct import DirectAttacks, DirectBlocksContract
@@ -71,6 +71,22 @@ class TestOnMinIO(OverS3, DirectAttacks):
 
         assert direct.presign_get(block_id("up"), 60).url.startswith("https://blocks.example.test/")
         assert direct.vouched(block_id("up")) is None
+
+    @pytest.mark.parametrize(
+        "bucket, host",
+        [
+            ("blocks", "blocks.s3.eu-west-1.amazonaws.com/b"),
+            ("blocks.of.west", "s3.eu-west-1.amazonaws.com/blocks.of.west/b"),
+        ],
+    )
+    def test_on_aws(self, bucket, host):
+        """A URL names the bucket's own region: the global endpoint may answer 307, signed for nobody."""
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-west-1"}
+        client = boto3.client("s3", **keys, config=direct_config(bucket, ""))
+        direct = S3Direct(lambda: client, lambda: client, bucket)
+
+        assert direct.presign_get(block_id("up"), 60).url.startswith(f"https://{host}")
+        assert direct.presign_put(block_id("up"), 1, bytes(32), 60).url.startswith(f"https://{host}")
 
     def test_no_answer_is_no_answer(self, minio):
         """A store that cannot be reached, or refuses us, does not say that a block is not there."""
