@@ -34,7 +34,7 @@ from chalicelib.s3.views import (
 from chalicelib.s3.xml_read import NAMESPACE
 
 HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_SPECIAL = re.compile(r"[^ !#-%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SPECIAL = re.compile(r'[\x00-\x1f"&<>\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 _ESCAPES = {
     "&": "&amp;",
     "<": "&lt;",
