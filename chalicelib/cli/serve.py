@@ -48,6 +48,14 @@ _HELP: dict[str, dict[str, str]] = {
         "kms_endpoint": "Its endpoint, if it is not AWS.",
         "master_key_file": "The key secrets are encrypted under; unset: in the data directory.",
     },
+    "Queues of SQS, shared with functions": {
+        "documents_queue": "Its URL: what POST /causeway/events is told goes there; unset: is served here.",
+        "fullsync_queue": "Messages of who drives which run next, for `causeway failed retry`.",
+        "documents_dead_queue": "What was given up, for `causeway failed`.",
+        "fullsync_dead_queue": "The same of fullsyncs.",
+        "sqs_endpoint": "Their endpoint, if it is not AWS.",
+        "queue_tries": "After how many failures a message is given up.",
+    },
     "Limits": {
         "workers": "Processes that answer clients.",
         "threads": "Clients a process serves at a time.",
