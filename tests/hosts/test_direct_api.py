@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from tests.hosts.direct_calls import BLOCK, FRONTS, MIB, ask, code, described, read, s3_of, upload
+from tests.hosts.direct_calls import BLOCK, FRONTS, MIB, ask, code, described, put, read, s3_of, upload
 from tests.hosts.direct_calls import bob as bob
 from tests.hosts.direct_calls import bucket as bucket
 from tests.hosts.direct_calls import s3 as s3
@@ -103,6 +103,50 @@ def test_conditions(site, bucket, s3):
     assert 412 == ask(site, "commit", {**commit, "if_match": "0" * 32})[0]
     assert 200 == ask(site, "commit", {**commit, "if_match": etag})[0]
     assert b"x" == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+
+
+def test_mixed_with_s3s_own_parts(site, bucket, s3):
+    """It is a multipart upload: a part may also come by UploadPart."""
+    where = {"bucket": bucket, "key": "k"}
+    made = upload(site, where, BODY[:BLOCK])
+    sent = s3.upload_part(
+        Bucket=bucket,
+        Key="k",
+        UploadId=made.at["upload"],
+        PartNumber=2,
+        Body=b"end",
+        ChecksumAlgorithm="SHA256",
+    )
+    parts = [*made.named, {"number": 2, "etag": sent["ETag"].strip('"')}]
+
+    status, done = ask(site, "commit", {**made.at, "parts": parts})
+
+    assert (200, BLOCK + 3) == (status, done["size"])
+    assert composite([BODY[:BLOCK], b"end"]) == done["checksum_sha256"]
+    assert BODY[BLOCK - 1 : BLOCK] + b"end" == ranged(s3, bucket, "k", BLOCK - 1, BLOCK + 3)
+
+
+@pytest.mark.parametrize("algorithm", [{}, {"ChecksumAlgorithm": "SHA256"}])
+def test_completed_by_s3(site, bucket, s3, algorithm):
+    """Parts of two blocks are long enough for S3's Complete; they have no SHA-256 of their own to sum up."""
+    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="k", **algorithm)["UploadId"]
+    at = {"bucket": bucket, "key": "k", "upload": upload_id}
+    pieces, ones = described(BODY[: 3 * BLOCK])
+    blocks = [one["blocks"][0] for one in ones]
+    parts = [{"number": 1, "blocks": blocks[:2]}, {"number": 2, "blocks": blocks[2:]}]
+    _, given = ask(site, "urls", {**at, "parts": parts})
+    signed = [url for part in given["parts"] for url in part["urls"]]
+    assert [200] * 3 == [put(one, piece) for one, piece in zip(signed, pieces, strict=True)]
+    _, seen = ask(site, "verify", {**at, "parts": parts})
+    named = [{"PartNumber": part["number"], "ETag": part["etag"]} for part in seen["parts"]]
+
+    done = s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": named}
+    )
+
+    assert "ChecksumSHA256" not in done
+    assert done["ETag"].endswith('-2"')
+    assert BODY[: 3 * BLOCK] == read(site, {"bucket": bucket, "key": "k"})
 
 
 def test_another_endpoint_for_clients(minio, dynamodb):
