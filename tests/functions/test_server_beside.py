@@ -11,8 +11,6 @@ from botocore.exceptions import ClientError
 from tests.lambda_host.deployed import DeployedSite
 from tests.site_process import SiteProcess
 
-LARGE = 9 << 20  # more than a function's answer holds
-
 
 @pytest.fixture
 def server(functions: DeployedSite, tmp_path: Path) -> Iterator[SiteProcess]:
@@ -47,21 +45,3 @@ def test_each_reads_what_the_other_wrote(pair: tuple[Any, Any]) -> None:
     function.delete_object(Bucket=bucket, Key="by-server")
     with pytest.raises(ClientError, match="NoSuchKey"):
         streaming.get_object(Bucket=bucket, Key="by-server")
-
-
-def test_the_server_is_the_way_out_for_large_objects(pair: tuple[Any, Any]) -> None:
-    """What a function refuses whole it gives in ranges, and the server gives whole."""
-    function, streaming = pair
-    bucket, body = f"large-{secrets.token_hex(4)}", secrets.token_bytes(LARGE)
-    streaming.create_bucket(Bucket=bucket)
-    with pytest.raises(ClientError, match=r"\(413\)"):  # Lambda's own, before any function
-        function.put_object(Bucket=bucket, Key="key", Body=body)
-    streaming.put_object(Bucket=bucket, Key="key", Body=body)
-
-    assert streaming.get_object(Bucket=bucket, Key="key")["Body"].read() == body
-    with pytest.raises(ClientError, match="EntityTooLarge"):
-        function.get_object(Bucket=bucket, Key="key")
-    step = 4 << 20
-    ranges = (f"bytes={at}-{min(at + step, LARGE) - 1}" for at in range(0, LARGE, step))
-    parts = [function.get_object(Bucket=bucket, Key="key", Range=one)["Body"].read() for one in ranges]
-    assert b"".join(parts) == body
