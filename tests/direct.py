@@ -27,7 +27,7 @@ class MemoryDirect:
         return Presigned(f"memory:{block_id.upload}/{block_id.attempt}/{block_id.number}", {})
 
     def presign_get(self, block_id, expires_s):
-        return Presigned(f"memory:{block_id.upload}/{block_id.attempt}/{block_id.number}")
+        return Presigned(f"memory:{block_id.upload}/{block_id.attempt}/{block_id.number}", {})
 
     def vouched(self, block_id):
         body = self._blocks.get(BlockRef(block_id, Block(0, b"", b""), ""))

@@ -253,7 +253,7 @@ class S3Direct:
 
     def presign_get(self, block_id: BlockId, expires_s: int) -> Presigned:
         """Nothing but the block."""
-        return Presigned(self._presigned("get_object", expires_s, Key=_name(self._prefix, block_id)))
+        return Presigned(self._presigned("get_object", expires_s, Key=_name(self._prefix, block_id)), {})
 
     def _presigned(self, verb: str, expires_s: int, **what: Any) -> str:
         with _asking(writes=False):  # credentials may have to be fetched

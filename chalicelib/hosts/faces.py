@@ -12,8 +12,6 @@ from collections.abc import Callable
 from chalicelib import bootstrap
 from chalicelib.hosts import events, metrics
 from chalicelib.hosts.admin import PREFIX, AdminApi
-from chalicelib.hosts.direct_api import PREFIX as DIRECT
-from chalicelib.hosts.direct_api import DirectApi
 from chalicelib.objects.documents import Told
 from chalicelib.replication.node import Node
 from chalicelib.s3 import errors
@@ -22,6 +20,7 @@ from chalicelib.s3.service import S3Service, error_response
 from chalicelib.settings import Settings
 
 Handler = Callable[[Request], Response]
+DIRECT = b"/causeway/direct/"
 
 
 def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[bytes, Handler]]:
@@ -34,10 +33,9 @@ def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[byt
         return node.serve_document(told, clock.now_ms() + events.SERVE_MS)
 
     told = events.webhook(settings.events_token, queues.documents, serve, settings.blocks_prefix, log)
-    direct = DirectApi(node.site, service)
     return [
         (PREFIX.encode(), admin.handle),
-        (DIRECT.encode(), direct.handle),
+        (DIRECT, _direct(node, service)),
         (events.PATH, told),
         (b"/metrics", _metrics(node, service)),
     ]
@@ -46,6 +44,17 @@ def routes(node: Node, service: S3Service, settings: Settings) -> list[tuple[byt
 def build_worker(settings: Settings) -> bootstrap.Wired:
     """One HTTP process of the server."""
     return bootstrap.build_worker(settings, routes)
+
+
+def _direct(node: Node, service: S3Service) -> Handler:
+    """The direct API, imported when it is first asked: no other request's cold start pays for it."""
+
+    def handle(request: Request) -> Response:
+        from chalicelib.hosts.direct_api import DirectApi
+
+        return DirectApi(node.site, service).handle(request)
+
+    return handle
 
 
 def _metrics(node: Node, service: S3Service) -> Handler:
