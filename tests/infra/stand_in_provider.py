@@ -50,7 +50,7 @@ class StandIn(rpc.ProviderServicer):  # type: ignore[misc]
             "Addr": {"Network": "unix", "String": socket},
         }
         return os.environ | {
-            "TF_REATTACH_PROVIDERS": json.dumps({"registry.terraform.io/hashicorp/aws": attached}),
+            "TF_REATTACH_PROVIDERS": json.dumps({"hashicorp/aws": attached}),
             "CHECKPOINT_DISABLE": "1",
             "TF_CLI_CONFIG_FILE": os.devnull,
         }
