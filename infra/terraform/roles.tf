@@ -2,13 +2,13 @@
 
 locals {
   roles = {
-    api_handler   = concat(local.read_tables, local.write_tables, local.read_blocks, local.write_blocks, local.open_key, local.failed)
-    gateway       = concat(local.read_tables, local.write_tables, local.read_blocks, local.write_blocks, local.open_key, local.failed)
+    api_handler   = concat(local.http, local.failed)
+    gateway       = concat(local.http, local.failed)
     on_documents  = concat(local.sends, local.take["documents"], local.give_to_dead["documents"])
-    fullsync      = concat(local.read_tables, local.write_tables, local.open_key, local.start_runs)
+    fullsync      = concat(local.read_tables, local.open_key, local.note_runs, local.start_runs)
     fullsync_step = concat(local.sends, local.take["fullsync"], local.give_to_dead["fullsync"], local.start_runs)
-    sweep         = concat(local.sends, local.start_runs)
-    collect       = concat(local.read_tables, local.write_tables, local.read_blocks, local.open_key, local.remove_blocks)
+    sweep         = local.sends
+    collect       = concat(local.read_tables, local.read_blocks, local.open_key, local.collect, local.remove_blocks)
     administrator = concat(local.read_tables, local.open_key, local.found)
   }
 }
