@@ -246,6 +246,11 @@ def lambda_handler() -> str:
     return os.environ.get("_HANDLER", "") if "AWS_LAMBDA_RUNTIME_API" in os.environ else ""
 
 
+def traces() -> bool:
+    """Whether AWS Lambda Powertools was told to trace, by its own variable; unset: not, in functions too."""
+    return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("false", "0", "no", "off")
+
+
 def variable_of(name: str) -> str:
     """The environment variable of a field."""
     return PREFIX + name.upper()

@@ -10,10 +10,11 @@ Source  DESIGN §4; AWS Lambda Powertools: Logger, Metrics, Tracer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from chalicelib import bootstrap
 from chalicelib.hosts import lambda_events, lambda_http, lambda_queues, tracing
@@ -27,8 +28,9 @@ metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
 
 def _told(function: Callable[[Event, Any], Any]) -> Callable[[Event, Any], Any]:
-    counted = metrics.log_metrics(function, capture_cold_start_metric=False)
+    counted = metrics.log_metrics(function, capture_cold_start_metric=True)
 
+    @wraps(function)
     def named(event: Event, context: Any) -> Any:
         name = settings().site
         logger.append_keys(site=name)  # which clear_state has just forgotten
@@ -36,7 +38,7 @@ def _told(function: Callable[[Event, Any], Any]) -> Callable[[Event, Any], Any]:
         return counted(event, context)
 
     told: Callable[[Event, Any], Any] = logger.inject_lambda_context(clear_state=True)(named)
-    return tracing.traced(told, function.__name__)
+    return tracing.traced(told)
 
 
 def _count(what: str, counts: Mapping[str, int]) -> None:
@@ -103,19 +105,13 @@ def sweep(event: Event, context: Any) -> lambda_events.Count:
 
 
 def _lag(name: str, sink: str, lag: lambda_events.Lag) -> None:
-    told = {
-        "lag_seconds": (MetricUnit.Seconds, lag.age_ms / 1000),
-        "records_behind": (MetricUnit.Count, lag.records),
-        "blocks_behind": (MetricUnit.Count, lag.blocks),
-        "bytes_behind": (MetricUnit.Bytes, lag.bytes),
-    }
-    (first, (unit, value)), *rest = told.items()
-    dimensions = {"service": SERVICE, "site": name, "link": sink}
-    with single_metric(
-        name=first, unit=unit, value=value, namespace=NAMESPACE, default_dimensions=dimensions
-    ) as metric:
-        for other, (unit, value) in rest:
-            metric.add_metric(name=other, unit=unit, value=value)
+    dimensions = {"site": name, "link": sink}
+    told = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE, default_dimensions=dimensions)
+    told.add_metric(name="lag_seconds", unit=MetricUnit.Seconds, value=lag.age_ms / 1000)
+    told.add_metric(name="records_behind", unit=MetricUnit.Count, value=lag.records)
+    told.add_metric(name="blocks_behind", unit=MetricUnit.Count, value=lag.blocks)
+    told.add_metric(name="bytes_behind", unit=MetricUnit.Bytes, value=lag.bytes)
+    told.flush_metrics()
 
 
 @_told

@@ -1,7 +1,7 @@
-"""Traces by AWS X-Ray, where they were asked for and the extra `tracing` is in the package.
+"""Traces by AWS X-Ray, where they were asked for and what the extra `tracing` names is in the package.
 
-    POWERTOOLS_TRACE_DISABLED=false and Active tracing of the function turn it on; without aws-xray-sdk
-    (requirements.txt has none: it would cost every cold start) functions run untraced.
+    POWERTOOLS_TRACE_DISABLED=false and Active tracing of the function turn it on, with the extra `tracing`'s
+    packages in requirements.txt. They are not there by default, for they would cost every cold start.
 Source  AWS Lambda Powertools: Tracer.
 """
 
@@ -12,22 +12,24 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from chalicelib.settings import traces
+
 Handler = Callable[[dict[str, Any], Any], Any]
 
 
 @cache
 def _tracer() -> Any:
     """Powertools' Tracer; None where nothing could be traced."""
-    if find_spec("aws_xray_sdk") is None:
+    if not traces() or find_spec("aws_xray_sdk") is None:
         return None
     from aws_lambda_powertools import Tracer
 
     return Tracer(service="causeway")
 
 
-def traced(handler: Handler, name: str) -> Handler:
-    """The handler as a segment of a trace. What it returns is never recorded: it may be an object's bytes,
-    or an administrator's keys."""
+def traced(handler: Handler) -> Handler:
+    """The handler as a segment of a trace, named as it is. What it returns is never recorded: it may be an
+    object's bytes, or an administrator's keys."""
     tracer = _tracer()
     if tracer is None:
         return handler
