@@ -65,7 +65,7 @@ def queues() -> Queues:
 
 def start() -> None:
     """Called as the module of the functions is imported; `chalice package` imports it, too."""
-    if not lambda_handler():
+    if lambda_handler().partition(".")[0] != "app":
         return
     gc.disable()  # what is made now stays: to look through it again and again is a tenth of a start
     try:
