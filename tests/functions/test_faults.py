@@ -26,6 +26,7 @@ BLOCK = 64 * 1024
 OLD, NEW = secrets.token_bytes(2 * BLOCK + 7), secrets.token_bytes(3 * BLOCK + 5)
 LEEWAY_S = 1
 STEPS_MAX = 60  # calls of the longest operation here, and room
+pytestmark = pytest.mark.timeout(600)  # many cold starts, on however busy a machine
 
 
 class Shaky:

@@ -20,6 +20,7 @@ BIG = secrets.token_bytes(5 * BLOCK_SIZE + 1000)
 SMALL = b"a few bytes"
 STEP_S = 4  # the time limit of a step of fullsync: seconds, where AWS allows minutes
 MANY = 150
+pytestmark = pytest.mark.timeout(600)  # many cold starts, on however busy a machine
 
 
 @pytest.fixture(scope="module")
