@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -52,6 +53,10 @@ _NEVER_SENT = (
 )
 _ABSENT = frozenset({"NoSuchKey"})  # NoSuchBucket is no answer about a block
 _ABSENT_HEAD = frozenset({"404", "NoSuchKey"})  # a HEAD's answer has no body to say more in
+# Signed with a PUT where the store heeds headers that are not: MinIO makes a copy of it, over what is there,
+# given x-amz-copy-source, and checks no SHA-256 given another algorithm. AWS refuses unsigned x-amz-*.
+_GUARDS = {"x-amz-copy-source-if-match": "none", "x-amz-checksum-algorithm": "SHA256"}
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 _SHA256_CHARS = 44  # of base64; a composite one ends in "-N" and is of no use here
 
 
@@ -239,6 +244,7 @@ class S3Direct:
     def presign_put(self, block_id: BlockId, size: int, sha256: bytes, expires_s: int) -> Presigned:
         """Length and hash are signed headers, so the store takes no other bytes; what is there stays."""
         digest = b64encode(sha256).decode()
+        guards = self._guards()
         url = self._presigned(
             "put_object",
             expires_s,
@@ -247,9 +253,16 @@ class S3Direct:
             ChecksumSHA256=digest,
             IfNoneMatch="*",
         )
-        return Presigned(
-            url, {"content-length": str(size), "if-none-match": "*", "x-amz-checksum-sha256": digest}
-        )
+        named = {"content-length": str(size), "if-none-match": "*", "x-amz-checksum-sha256": digest}
+        return Presigned(url, named | guards)
+
+    def _guards(self) -> dict[str, str]:
+        """Headers that every PUT to this store has to be signed with."""
+        client = self._public()
+        if (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS):
+            return {}
+        client.meta.events.register("before-sign.s3.PutObject", _guard, unique_id=_guard.__name__)
+        return _GUARDS
 
     def presign_get(self, block_id: BlockId, expires_s: int) -> Presigned:
         """Nothing but the block."""
@@ -276,6 +289,11 @@ class S3Direct:
         value = head.get("ChecksumSHA256", "")
         digest = b64decode(value) if len(value) == _SHA256_CHARS else b""
         return Vouched(head["ContentLength"], digest)
+
+
+def _guard(request: Any, **_: Any) -> None:
+    for name, value in _GUARDS.items():
+        request.headers[name] = value
 
 
 @contextmanager

@@ -10,6 +10,7 @@ class TestOnMinIO(DirectBlocksContract):
 import time
 from base64 import b64encode
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -21,6 +22,7 @@ from tests.conformance.blocks import HOSTILE, block_id, ref
 BODY = bytes(range(256)) * 1024
 OTHER = bytes(reversed(BODY))
 MINUTE_S = 60
+COPY_REFUSED = (400, 403, 412)
 REFUSED = (400, 403)  # a signed header that is not sent at all is 400 to MinIO
 
 
@@ -145,6 +147,40 @@ class DirectAttacks(DirectBlocksContract):
         assert 403 == send(reading.url, "PUT", OTHER).status
         assert 403 == send(writing.url, "GET", **_told(writing)).status
         assert 403 == send(writing.url, "DELETE", **_told(writing)).status
+        assert BODY == blocks.get(ref(name))
+
+    def test_no_copy(self, direct, blocks, name):
+        """A header that nobody signed makes no copy of it: neither of what only its owner knows the name of,
+        nor over what is filed there."""
+        foreign = block_id(f"{name.upload}-x", "d0", 0)
+        blocks.put(foreign, OTHER)
+        place = urlsplit(direct.presign_get(foreign, MINUTE_S).url).path
+
+        for _ in range(2):
+            assert self.put(direct, name, x_amz_copy_source=place) in COPY_REFUSED
+            assert self.put(direct, name, x_amz_copy_source=place, x_amz_copy_source_if_match=None) in REFUSED
+            assert blocks.get(ref(name)) in (None, BODY)
+            self.put(direct, name)
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"x_amz_checksum_algorithm": "CRC32"},
+            {"x_amz_checksum_type": "COMPOSITE"},
+            {"x_amz_sdk_checksum_algorithm": "CRC32"},
+            {"x_amz_checksum_crc32": "AAAAAA=="},
+            {"x_amz_trailer": "x-amz-checksum-crc32"},
+            {"x_minio_source_replication_request": "true"},
+            {"content_encoding": "aws-chunked"},
+        ],
+        ids=lambda extra: next(iter(extra)),
+    )
+    def test_no_header_makes_other_bytes_true(self, direct, blocks, name, extra):
+        """Whatever is sent besides, only the bytes that were announced get in."""
+        assert self.put(direct, name, sent=OTHER, **extra) in REFUSED
+        assert direct.vouched(name) is None
+        blocks.put(name, BODY)
+        assert self.put(direct, name, sent=OTHER, **extra) not in (200, 204)
         assert BODY == blocks.get(ref(name))
 
     def test_expired(self, direct, name):
