@@ -198,8 +198,7 @@ class AdminApi:
         link = node.links.read().get(name)
         if action == "start":
             node.start_fullsync(name, anyway=bool(fields.get("anyway")), dry_run=bool(fields.get("dry_run")))
-            if self._queues.fullsync is not None:  # functions: a minute's schedule would find it too
-                self._queues.fullsync.send(run_message(name))
+            self._have_driven(name)
         elif action == "stop":
             node.runs.stop(name, node.site.clock.now_ms())
         elif action == "interval":
@@ -207,6 +206,16 @@ class AdminApi:
         else:
             raise InvalidRequest("action: start, stop or interval")
         return self._fullsync_status(name, fields)
+
+    def _have_driven(self, name: str) -> None:
+        """On functions, begin in seconds: the next minute's schedule would find the run, too."""
+        queue = self._queues.fullsync
+        if queue is None:
+            return
+        try:
+            queue.send(run_message(name))
+        except StoreError as problem:
+            self._node.site.log.event("fullsync_not_sent", link=name, problem=str(problem)[:300])
 
     def _fullsync_status(self, name: str, fields: Fields) -> Any:
         link = self._node.links.read().get(name)

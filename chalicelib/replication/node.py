@@ -178,17 +178,19 @@ class Node:
         """Go on with a run for about `budget_ms`; None if there is none or somebody else drives it. A
         process that will be ended in `dies_in_ms` begins no block after its budget, and its lease ends with
         it: should it be killed, the next one need not wait longer."""
-        lease_ms = LEASE_MS if dies_in_ms is None else dies_in_ms
-        run = self.runs.lease(sink, self.site.clock.now_ms(), lease_ms)
+        now_ms = self.site.clock.now_ms()
+        run = self.runs.lease(sink, now_ms, LEASE_MS if dies_in_ms is None else dies_in_ms)
         if run is None:
             return None
         link = self.links.read().get(sink)
-        until_ms = self.site.clock.now_ms() + budget_ms
-        fullsync = Fullsync(self.site, link, self.dial(link), self.counters, until_ms if dies_in_ms else None)
+        until_ms = now_ms + budget_ms
+        dies_ms = None if dies_in_ms is None else now_ms + dies_in_ms
+        stops_ms = None if dies_in_ms is None else until_ms
+        fullsync = Fullsync(self.site, link, self.dial(link), self.counters, stops_ms)
         while run.state is State.RUNNING:
             stepped, stop = self._step(fullsync, link, run)
             stop = stop or self.site.clock.now_ms() >= until_ms
-            stepped = self._leased(stepped, stop, lease_ms)
+            stepped = self._leased(stepped, stop, dies_ms)
             if not self.runs.store(sink, run, stepped):
                 return None
             run = stepped
@@ -198,10 +200,11 @@ class Node:
             self._end_backfill(sink, run)
         return run
 
-    def _leased(self, run: Run, stop: bool, lease_ms: int) -> Run:
+    def _leased(self, run: Run, stop: bool, dies_ms: int | None) -> Run:
         if stop or run.state is not State.RUNNING:
             return replace(run, lease_until_ms=0)
-        return replace(run, lease_until_ms=self.site.clock.now_ms() + min(lease_ms, LEASE_MS))
+        leased_ms = self.site.clock.now_ms() + LEASE_MS
+        return replace(run, lease_until_ms=leased_ms if dies_ms is None else min(leased_ms, dies_ms))
 
     def _step(self, fullsync: Fullsync, link: Link, run: Run) -> tuple[Run, bool]:
         """The run after one more step, and whether to stop driving for now."""
