@@ -22,11 +22,11 @@ Source  DESIGN §5 "GC"; the race it must not repeat: research/riakcs.md §1.10.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from chalicelib.domain import codec
-from chalicelib.domain.errors import Conflict, Corrupt, Missing
+from chalicelib.domain.errors import Conflict, Corrupt, Missing, StoreError
 from chalicelib.domain.forms import decode_upload, encode_upload
 from chalicelib.domain.manifest import index_attempt
 from chalicelib.domain.upload import Upload, UploadState
@@ -35,6 +35,7 @@ from chalicelib.objects.due import Due
 from chalicelib.ports.metadata import Check, Delete, RowId, Table, Write, expected
 from chalicelib.ports.site import HOUR_MS, Site
 
+FAILURES_MAX = 20  # of looks in one run; more are no matter of single uploads
 _PAGE = 200
 
 
@@ -61,9 +62,26 @@ def run(
 ) -> Report:
     """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then:
     only for where nobody else is at work, for it cuts leeway short. No look begins after `stop_ms`; shards
-    begin at another one each hour, so that what is held in one never keeps the others waiting."""
+    begin at another one each hour, so that what is held in one never keeps the others waiting. Nor does an
+    upload that cannot be looked at or removed: the first such failure is raised when all others were."""
     report = Report()
-    until = site.clock.now_ms() if now_ms is None else now_ms
+    failures: list[StoreError] = []
+    for row, form in _due(site, site.clock.now_ms() if now_ms is None else now_ms):
+        if stop_ms is not None and site.clock.now_ms() >= stop_ms:
+            report.unfinished = True
+            break
+        try:
+            _look(site, row, form, owed, report)
+        except StoreError as problem:
+            failures.append(problem)
+            if len(failures) == FAILURES_MAX:
+                break
+    if failures:
+        raise failures[0]
+    return report
+
+
+def _due(site: Site, until: int) -> Iterator[tuple[RowId, bytes]]:
     first = site.clock.now_ms() // HOUR_MS
     for n in range(site.metadata.shards):
         pk = rows.due_pk((first + n) % site.metadata.shards)
@@ -72,14 +90,10 @@ def run(
             end = (until + 1).to_bytes(6)
             page = site.metadata.scan(Table.UPLOADS, pk, start=start, after=after, end=end, limit=_PAGE)
             for sk, form in page:
-                if stop_ms is not None and site.clock.now_ms() >= stop_ms:
-                    report.unfinished = True
-                    return report
-                _look(site, RowId(Table.UPLOADS, pk, sk), form, owed, report)
+                yield RowId(Table.UPLOADS, pk, sk), form
             if len(page) < _PAGE:
                 break
             start, after = page[-1][0], True
-    return report
 
 
 def _look(site: Site, row: RowId, form: bytes, owed: Set[tuple[str, str]] | None, report: Report) -> None:
