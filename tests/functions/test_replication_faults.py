@@ -1,4 +1,4 @@
-"""West's functions killed between any two calls of DynamoDB as they replicate: in the end both sites are equal.
+"""West's functions killed between any two calls of DynamoDB as they replicate: both sites end equal.
 
 `on_documents`, `sweep` and `fullsync_step` each serve the same debt, over east's tables; whatever one of them
 left half done, the queue's redelivery, the next sweep or the next step does. GC then finds nothing left over.
