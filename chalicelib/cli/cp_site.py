@@ -28,6 +28,7 @@ from chalicelib.domain.endpoints import check_endpoint
 PATH = "/causeway/direct/"
 TRIES = 5
 THREADS = 8  # blocks on their way at once
+ANSWER_BYTES_MAX = 16 * 1024 * 1024 + 1  # no block is larger than 16 MiB
 _CONNECT_S, _READ_S = 5.0, 60.0
 _PAUSE_S = 0.2  # doubled from try to try
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # 409: another PUT of the block is under way
@@ -70,7 +71,8 @@ class Blocks:
         raise Failure(Exit.REFUSED, f"the block store refused a block: {status}")
 
     def get(self, url: str) -> bytes | None:
-        """A block; None if it is not to be had by this URL."""
+        """A block; None if it is not to be had by this URL, as it was stored: whoever stored it may have said
+        it was compressed."""
         try:
             status, body = self._ask("GET", url, {}, None)
         except Failure:
@@ -82,15 +84,32 @@ class Blocks:
         why = ""
         for tried in range(TRIES):
             try:
-                answer = self._pool.request(method, url, headers=headers, body=body, redirect=False)
+                status, got = self._once(method, url, headers, body)
             except urllib3.exceptions.HTTPError as problem:
                 why = type(problem).__name__  # its text would show the URL
             else:
-                if answer.status not in _AGAIN:
-                    return answer.status, answer.data
-                why = str(answer.status)
+                if status not in _AGAIN:
+                    return status, got
+                why = str(status)
             self._pause(tried)
         raise Failure(Exit.UNREACHABLE, f"the block store at {urlsplit(url).netloc} does not answer: {why}")
+
+    def _once(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
+        answer = self._pool.request(
+            method,
+            url,
+            headers=headers,
+            body=body,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        got = answer.read(ANSWER_BYTES_MAX)
+        if len(got) < ANSWER_BYTES_MAX:
+            answer.release_conn()  # all of it is read: good for another
+        else:
+            answer.close()
+        return answer.status, got
 
 
 def _check(url: str) -> None:

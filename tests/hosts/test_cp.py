@@ -292,6 +292,24 @@ def test_a_block_the_store_lost(over_minio: SiteProcess) -> None:
     assert lost and s3.get_object(Bucket=bucket, Key="k")["Body"].read() == LARGE
 
 
+def test_what_was_stored_comes(over_minio: SiteProcess) -> None:
+    """A block that somebody's PUT called compressed is taken as it lies there."""
+    s3, bucket = over_minio.boto3(), f"b-{secrets.token_hex(6)}"
+    s3.create_bucket(Bucket=bucket)
+    objects: Any = over_minio.blocks
+    before = set(objects.names())
+    s3.put_object(Bucket=bucket, Key="k", Body=LARGE)
+    keys = {name: key for name, key in objects._keys().items() if name not in before}
+    for name, key in keys.items():
+        objects._store.put_object(
+            Bucket=objects._bucket, Key=key, Body=objects.read(name), ContentEncoding="gzip"
+        )
+
+    receiving, got = Receiving(Site(place(over_minio)), Remote(bucket, "k"), ranged=False), BytesIO()
+    receiving.give(got, lambda more: None)
+    assert (got.getvalue(), receiving.found.straight) == (LARGE, 5)
+
+
 def test_bytes_go_nowhere_in_clear(over_minio: SiteProcess) -> None:
     """A site cannot send us to a store over plain http, nor to a file."""
     blocks = Site(place(over_minio)).blocks
