@@ -5,7 +5,7 @@
     commit names them all
 
 Where the endpoint offers no such way, the bytes go through it: cp_plain.
-Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 320 GiB, and streams above 8 GiB, whose
+Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 312 GiB, and streams above 58 GiB, whose
         parts are longer
 Errors  Failure, after the upload was aborted: of what failed half-way nothing stays
 Source  docs/direct.md

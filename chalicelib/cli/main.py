@@ -11,6 +11,7 @@ import typer
 from chalicelib.cli import (
     bucket,
     connections,
+    cp,
     demo,
     deploy,
     failed,
@@ -42,6 +43,7 @@ demo.register(app)
 connections.register(app)
 status.register(app)
 gc.register(app)
+cp.register(app)
 for group in (
     failed.app,
     user.app,
