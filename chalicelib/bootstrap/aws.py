@@ -18,6 +18,9 @@ from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.metadata import Metadata
 from chalicelib.settings import Backend, Settings
 
+OURS = ("dynamodb", "s3", "sqs")
+OF_CREDENTIALS = ("sts", "sso", "sso-oidc", "signin")  # which botocore itself asks for roles and tokens
+
 
 @dataclass(frozen=True, slots=True)
 class AwsPlaces:
@@ -56,7 +59,7 @@ class AwsSession:
             """Knows what there is without a look at 400 directories, which takes 20 ms of a cold start."""
 
             def list_available_services(self, type_name: str) -> list[str]:
-                return ["dynamodb", "s3", "sqs"]
+                return [*OURS, *OF_CREDENTIALS]
 
         session = get_session()
         session.register_component("data_loader", OurServices())
