@@ -86,6 +86,7 @@ def in_words(region: str) -> Iterator[None]:
         NoCredentialsError,
         PartialCredentialsError,
     )
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -98,7 +99,7 @@ def in_words(region: str) -> Iterator[None]:
         ) from problem
     except (EndpointConnectionError, HTTPClientError) as problem:
         raise Failure(Exit.UNREACHABLE, f"AWS does not answer in {region}: {problem}") from problem
-    except BotoCoreError as problem:
+    except (BotoCoreError, ResponseParserError) as problem:
         raise Failure(Exit.REFUSED, f"{type(problem).__name__}: {problem}") from problem
 
 

@@ -51,6 +51,23 @@ resource "aws_cloudwatch_metric_alarm" "sweep_stopped" {
   ok_actions          = local.told
 }
 
+resource "aws_cloudwatch_metric_alarm" "requests_failing" {
+  alarm_name          = "${local.prefix}-requests-failing"
+  alarm_description   = "Clients are answered 5xx, which Lambda counts as success; the functions' logs say why."
+  namespace           = "Causeway"
+  metric_name         = "request_failures"
+  dimensions          = { service = "causeway", site = var.site }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  datapoints_to_alarm = 2
+  threshold           = 10
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.told
+  ok_actions          = local.told
+}
+
 resource "aws_cloudwatch_metric_alarm" "dead" {
   for_each            = local.queues
   alarm_name          = "${local.prefix}-${each.key}-dead"

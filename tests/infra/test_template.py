@@ -185,6 +185,9 @@ def test_alarms_watch_the_site(package: Package) -> None:
     lag = alarms["Lag"]
     assert (lag["Namespace"], lag["MetricName"], lag["Statistic"]) == ("Causeway", "lag_seconds", "Maximum")
     assert lag["Dimensions"] == [{"Name": "service", "Value": "causeway"}, {"Name": "site", "Value": site}]
+    failing = alarms["RequestsFailing"]
+    assert (failing["Namespace"], failing["MetricName"]) == ("Causeway", "request_failures")
+    assert failing["Dimensions"] == lag["Dimensions"]
     for queue in ("documents", "fullsync"):
         (dead,) = [a for a in alarms.values() if a["AlarmName"] == f"causeway-{site}-{queue}-dead"]
         assert dead["MetricName"] == "ApproximateNumberOfMessagesVisible" and dead["Threshold"] == 0
