@@ -164,7 +164,7 @@ def test_an_unknown_version_is_corrupt():
 
 
 def test_version_2_is_written_only_where_it_is_needed():
-    """A site that knows version 1 goes on reading whatever needs no more, and is told what it may not be sent."""
+    """A site that knows version 1 goes on reading whatever needs no more; what it may not be sent is told."""
     assert 1 == codec.record_version(VALUES["record with blocks"][0])
     assert 2 == codec.record_version(VALUES_2["record with blocks"][0])
     assert 2 == codec.record_version(VALUES_2["record with index"][0])
