@@ -21,7 +21,6 @@ FUNCTIONS_NEED = {
     "awscrt",
     "blake3",
     "boto3",
-    "chalice",
     "cryptography",
     "defusedxml",
     "urllib3",
