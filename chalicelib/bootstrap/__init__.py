@@ -7,6 +7,7 @@
     Powers, EVERY_POWER       what its role allows such a process
     open_queues(settings)     SQS, where it was given
     create_stores(settings)   tables and a bucket, where no stack makes them
+    rewrap_master_key(settings) under another KMS key
     document_events(settings) what a bucket in MinIO tells of documents, for a main process
 
 Errors  SettingsError, worded for the operator; Refused when another server owns the data directory
@@ -17,6 +18,7 @@ from chalicelib.bootstrap.administrator import first_administrator
 from chalicelib.bootstrap.aws import document_events
 from chalicelib.bootstrap.made import create_stores
 from chalicelib.bootstrap.main import Main, Wakeup, open_main
+from chalicelib.bootstrap.master_key import rewrap_master_key
 from chalicelib.bootstrap.queues import open_queues
 from chalicelib.bootstrap.start import EVERY_POWER, Powers
 from chalicelib.bootstrap.worker import Wired, build_function, build_worker
@@ -34,4 +36,5 @@ __all__ = [
     "first_administrator",
     "open_main",
     "open_queues",
+    "rewrap_master_key",
 ]

@@ -13,8 +13,9 @@ from typing import Any
 
 from chalicelib.adapters.kms import KmsKey, KmsProblem, signed_post
 from chalicelib.adapters.system import SystemClock
+from chalicelib.bootstrap import aws
 from chalicelib.domain import codec
-from chalicelib.domain.errors import Conflict, Indeterminate
+from chalicelib.domain.errors import Conflict, Indeterminate, StoreError
 from chalicelib.ports.metadata import ABSENT, Metadata, Put, RowId, Table
 from chalicelib.settings import Settings, SettingsError
 
@@ -28,6 +29,7 @@ HAS_ITS_OWN = (
     "kept it; a new one would open none of its secrets. Give it CAUSEWAY_MASTER_KEY or "
     "CAUSEWAY_MASTER_KEY_FILE as before"
 )
+NOTHING_KEPT = "KMS keeps no master key of this site: there is nothing to put under another key"
 IN_KMS = "AWS KMS keeps the master key of this site, under {key}: set CAUSEWAY_KMS_KEY, and no other"
 
 
@@ -49,6 +51,25 @@ def kms_key(settings: Settings, credentials: Any) -> KmsKey:
     """The KMS key of a site."""
     send = signed_post(credentials, settings.blocks_region, settings.kms_endpoint)
     return KmsKey(send, settings.kms_key, settings.site, SystemClock().sleep_ms)
+
+
+def rewrap_master_key(settings: Settings) -> tuple[str, str]:
+    """Have KMS put the kept master key under CAUSEWAY_KMS_KEY; the ARNs of the key before and now."""
+    places, session = aws.own_places(settings), aws.aws_session()
+    metadata = aws.metadata_over(aws.dynamodb_client(places, session), places)
+    try:
+        form = metadata.get([ROW])[0]
+        if form is None:
+            raise SettingsError([NOTHING_KEPT])
+        kept = codec.decode_document(form)
+        key = kms_key(settings, session.get_credentials())
+        sealed, arn = key.rewrap(kept["sealed"], kept["kms_key"])
+        metadata.transact([Put(ROW, codec.encode_document({"kms_key": arn, "sealed": sealed}), form)])
+    except KmsProblem as problem:
+        raise SettingsError([f"CAUSEWAY_KMS_KEY: {problem}"]) from problem
+    except StoreError as problem:
+        raise SettingsError([f"DynamoDB: {problem}"]) from problem
+    return kept["kms_key"], arn
 
 
 def opened(form: bytes | None, key: KmsKey, metadata: Metadata, founds: bool) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from chalicelib import bootstrap
 from chalicelib.cli.command import At, command, noun
 from chalicelib.cli.failure import Exit, Failure, usage
 from chalicelib.cli.serve import with_options
 from chalicelib.settings import Backend, Settings, SettingsError
 
-app = noun("stores", "Make the tables and the bucket a site keeps everything in.")
+T = TypeVar("T")
+app = noun("stores", "The tables and the bucket a site keeps everything in, and the key to its secrets.")
 _SETTINGS = (
     "site",
     "blocks_bucket",
@@ -22,24 +25,37 @@ _SETTINGS = (
 )
 
 
+def _done(flags: dict[str, Any], work: Callable[[Settings], T]) -> T:
+    try:
+        settings = Settings.read(backend=Backend.AWS, **flags)
+    except SettingsError as problem:
+        raise usage("; ".join(problem.problems)) from problem
+    try:
+        return work(settings)
+    except SettingsError as problem:
+        raise Failure(Exit.NO, "; ".join(problem.problems)) from problem
+
+
 def _create(at: At, **flags: Any) -> None:
     """Make nine DynamoDB tables and the bucket, unless they are there.
 
     For DynamoDB Local and MinIO, and for trying things out on AWS: there, `causeway deploy apply` makes
     them with backups, encryption by a key of the site's own, notifications, roles and alarms.
     """
-    try:
-        settings = Settings.read(backend=Backend.AWS, **flags)
-    except SettingsError as problem:
-        raise usage("; ".join(problem.problems)) from problem
-    from chalicelib import bootstrap  # late: --help and wrong settings need no AWS
-
-    try:
-        made = bootstrap.create_stores(settings)
-    except SettingsError as problem:
-        raise Failure(Exit.NO, "; ".join(problem.problems)) from problem
+    made = _done(flags, bootstrap.create_stores)
     shown = ", ".join(made) if made else "nothing: everything was there"
     at.out.value({"made": made}, f"made {shown}")
+
+
+def _rewrap(at: At, **flags: Any) -> None:
+    """Put the master key that KMS keeps for the site under another KMS key, named by --kms-key.
+
+    Needs kms:ReEncryptFrom on the key before and kms:ReEncryptTo on the new one. Functions that start between
+    this and the deployment that names the new key to them fail and are started again. KMS's own yearly
+    rotation needs none of this.
+    """
+    before, now = _done(flags, bootstrap.rewrap_master_key)
+    at.out.value({"before": before, "now": now}, f"the master key is under {now} now, it was under {before}")
 
 
 command(
@@ -50,3 +66,11 @@ command(
     "--blocks-endpoint http://127.0.0.1:9000 --dynamodb-endpoint http://127.0.0.1:8000",
     site=False,
 )(with_options(_create, _SETTINGS))
+
+command(
+    app,
+    "rewrap",
+    "causeway stores rewrap --site west --blocks-bucket west-blocks --dynamodb-prefix causeway-west "
+    "--kms-key alias/causeway-west-new",
+    site=False,
+)(with_options(_rewrap, _SETTINGS))

@@ -1,11 +1,15 @@
 """`causeway stores create`, and `causeway serve` over what it made or did not make."""
 
+import os
 import secrets
+from unittest import mock
 
 import boto3
 import pytest
 
+from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import delete_tables
+from chalicelib.settings import Settings
 from tests.hosts.test_cli import NO, OK, USAGE, run
 from tests.site_process import SiteProcess, variables
 
@@ -41,6 +45,17 @@ def keys(service):
     return {"aws_access_key_id": service.access_key, "aws_secret_access_key": service.secret_key}
 
 
+def keys_of(told):
+    """The same of an environment."""
+    return {name.lower(): value for name, value in told.items() if name.startswith("AWS_")}
+
+
+def settings(told):
+    """Of a site of functions."""
+    ours = {name: value for name, value in told.items() if name.startswith("CAUSEWAY_")}
+    return Settings.from_environment(ours | {"CAUSEWAY_BACKEND": "aws"})
+
+
 def test_a_server_without_tables_says_what_makes_them(told):
     """One line that names every table and the bucket, before anything listens."""
     name = told["CAUSEWAY_BLOCKS_BUCKET"]
@@ -69,6 +84,32 @@ def test_what_is_made_can_be_served(told, tmp_path):
     finally:
         site.stop()
     assert not list(tmp_path.rglob("master.key"))
+
+
+def test_under_another_kms_key(told, moto):
+    """The ciphertext changes, the master key does not: what was wrapped before opens after."""
+    run("stores", "create", **told)
+    with mock.patch.dict(os.environ, told):
+        before = bootstrap.build_function(settings(told)).node.site.vault
+        wrapped = before.wrap("secret", "context")
+        own = {"region_name": "us-east-1", **keys_of(told)}
+        kms = boto3.client("kms", endpoint_url=moto.endpoint, **own)
+        new = told | {"CAUSEWAY_KMS_KEY": kms.create_key()["KeyMetadata"]["KeyId"]}
+
+        ran = run("stores", "rewrap", "--json", **new)
+
+        assert OK == ran.exit
+        assert told["CAUSEWAY_KMS_KEY"] in ran.json["before"] and new["CAUSEWAY_KMS_KEY"] in ran.json["now"]
+        kms.schedule_key_deletion(KeyId=told["CAUSEWAY_KMS_KEY"], PendingWindowInDays=7)
+        after = bootstrap.build_function(settings(new)).node.site.vault
+        assert "secret" == after.unwrap(wrapped, "context")
+
+
+def test_nothing_to_rewrap(told):
+    """A site that was never set up."""
+    run("stores", "create", **told)
+    ran = run("stores", "rewrap", **told)
+    assert NO == ran.exit and "keeps no master key" in ran.err
 
 
 def test_who_may_not_make_them_is_told(told):
