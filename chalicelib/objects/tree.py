@@ -49,6 +49,12 @@ def fold(site: Site, until_ms: int | None = None) -> int:
     return folded
 
 
+def folded_by(site: Site, until_ms: int | None) -> bool:
+    """Fold; whether there was time for all of it."""
+    fold(site, until_ms)
+    return until_ms is None or site.clock.now_ms() < until_ms
+
+
 def _fold_batch(site: Site, shard: int, marks: Sequence[tuple[bytes, bytes]]) -> int:
     for attempt in range(_TRIES):
         size = len(marks) if attempt == 0 else 1  # after a lost race, one mark at a time

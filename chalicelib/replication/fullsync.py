@@ -118,7 +118,6 @@ class Fullsync:
     def _lost_most(self, run: Run) -> bool:
         if not run.confirmed:
             return False
-        tree.fold(self._site)
         for bucket_id, confirmed in run.confirmed.items():
             if confirmed >= BRAKE_KEYS:
                 theirs = self._peer.tree(bucket_id, [""])[0].keys
@@ -130,8 +129,8 @@ class Fullsync:
 
     def _next_bucket(self, run: Run) -> Run:
         """Compare roots until one differs, or there were many."""
-        if not run.cursor.bucket:
-            tree.fold(self._site)
+        if not run.cursor.bucket and not tree.folded_by(self._site, self._until_ms):
+            return run  # what is folded stays so: the next step goes on with the rest
         confirmed, compared = dict(run.confirmed), 0
         for bucket in self._carried(after=run.cursor.bucket):
             if compared == COMPARES_MAX:

@@ -39,6 +39,7 @@ from chalicelib.replication.links import STORED_FORM_VERSION, Link, SiteRecord
 from chalicelib.replication.policy import replicates
 
 WANTED_MAX = 1000  # 4 GiB of blocks: the answer stays small whatever the object
+FOLD_MS_MAX = 20_000  # a request's worth: an API gateway waits for 29 s
 DELIVERIES_MAX = 100  # one request's worth: bounded memory at the sink, bounded loss on a time-out
 
 FetchOn = Callable[[BlockRef, tuple[str, ...]], bytes | None]
@@ -262,8 +263,9 @@ class Sink:
         """Nodes of this site's tree, after folding what is dirty."""
         if not self._shows(bucket_id):
             return [hashtree.EMPTY] * len(prefixes)
-        if "" in prefixes:
-            tree.fold(self._site)
+        until_ms = self._site.clock.now_ms() + FOLD_MS_MAX
+        if "" in prefixes and not tree.folded_by(self._site, until_ms):
+            raise Unavailable(f"site {self._site.id} is not done folding its hash tree; try again")
         return tree.nodes(self._site, bucket_id, prefixes)
 
     def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:

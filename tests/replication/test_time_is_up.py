@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.hosts.lambda_events import share_ms
-from chalicelib.objects import documents
+from chalicelib.objects import documents, tree
 from chalicelib.replication.outbox import SMALL
 from chalicelib.replication.runs import LEASE_MS, State
-from tests.builders import HOUR_MS, KIB, RULES, Net, inner_blocks, put, text
+from chalicelib.replication.sink import FOLD_MS_MAX
+from tests.builders import HOUR_MS, KIB, RULES, Net, inner_blocks, keys, put, text
 from tests.hosts.s3_events import document
 
 BLOCKS = 40
@@ -121,6 +122,55 @@ def test_a_driver_that_is_killed(net, photos, monkeypatch, left_ms):
         assert net["a"].drive_fullsync("b", HOUR_MS) is None
         net.clock.ms = lease_ms
     assert State.COMPLETE is net["a"].drive_fullsync("b", HOUR_MS).state
+
+
+def slow_folds(net, monkeypatch, ms=1000):
+    """Each transaction of a fold takes a while."""
+    real = tree._fold_batch
+
+    def fold_batch(*asked):
+        net.clock.advance(ms)
+        return real(*asked)
+
+    monkeypatch.setattr(tree, "_fold_batch", fold_batch)
+
+
+def test_a_run_begins_with_a_fold(net, photos, monkeypatch):
+    """Which takes as many steps as it takes; roots are compared when all marks are folded, not before."""
+    for n in range(400):
+        put(net["a"].site, photos, f"k{n}")
+    net["a"].outbox("b").drop()
+    slow_folds(net, monkeypatch)
+    net["a"].start_fullsync("b")
+
+    steps = 0
+    while net["a"].runs.read("b").state is State.RUNNING:
+        begun_ms = net.clock.now_ms()
+        net["a"].drive_fullsync("b", 8_000, 12_000)
+        assert net.clock.now_ms() - begun_ms <= 8_000 + 1000
+        steps += 1
+
+    assert steps > 3 and State.COMPLETE is net["a"].runs.read("b").state
+    assert keys(net["a"].site, photos.id) == keys(net["b"].site, photos.id)
+
+
+def test_a_sink_that_is_not_done_folding(net, photos, monkeypatch):
+    """Says so before a front gives it up; what it folded stays so, and no stale root is compared."""
+    for n in range(500):
+        put(net["a"].site, photos, f"k{n}")
+    net.deliver()
+    tree.fold(net["a"].site)
+    slow_folds(net, monkeypatch)
+    net["a"].start_fullsync("b")
+
+    run = net["a"].drive_fullsync("b", HOUR_MS)
+
+    assert State.RUNNING is run.state and "not done folding" in run.error
+    while run.state is State.RUNNING:
+        begun_ms = net.clock.now_ms()
+        run = net["a"].drive_fullsync("b", HOUR_MS)
+        assert net.clock.now_ms() - begun_ms <= FOLD_MS_MAX + 1000
+    assert (State.COMPLETE, "", 0) == (run.state, run.error, run.tally.sent)
 
 
 def _killed(*_, **__):
