@@ -51,5 +51,5 @@ def write_variables(build: Build) -> Path:
 def plan(out: Output, project: Path, build: Build) -> None:
     """Say how Terraform shows what it would change."""
     path = write_variables(build)
-    command = f"terraform -chdir={project / MODULE} plan -var-file={path}"
+    command = f"AWS_REGION={build.region} terraform -chdir={project / MODULE} plan -var-file={path}"
     out.value({"variables": str(path), "command": command}, command)
