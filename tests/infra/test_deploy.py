@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.cli import deploy_stack
 from tests.infra.deploying import (
     CLEAN,
     OK,
@@ -171,44 +170,3 @@ def test_mistakes_are_told_in_plain_words(
 
     assert ran.exit == exit
     assert words in ran.json["message"]
-
-
-def test_a_stack_that_was_never_made_is_not_changed() -> None:
-    """CloudFormation cannot change what it rolled back: the way out is in the message."""
-    stack = deploy_stack.Stack.__new__(deploy_stack.Stack)
-    stack.name, stack._aws = "causeway-west", deploy_stack.Aws("", REGION)
-    told = stack._never_made({"StackStatus": "ROLLBACK_COMPLETE"})
-
-    assert "delete-stack --stack-name causeway-west --region us-west-2" in told and "--adopt" in told
-
-
-def test_a_replacement_of_a_table_is_a_loss() -> None:
-    """CloudFormation says Replacement: True, or Conditional; of a queue that is no loss, of a table it is."""
-
-    def said(kind: str, replacement: str) -> deploy_stack.Change:
-        return deploy_stack._change(
-            {
-                "ResourceChange": {
-                    "Action": "Modify",
-                    "LogicalResourceId": "KeysTable",
-                    "PhysicalResourceId": "causeway-west-keys",
-                    "ResourceType": kind,
-                    "Replacement": replacement,
-                    "Details": [{"Target": {"Attribute": "Properties", "Name": "KeySchema"}}],
-                }
-            }
-        )
-
-    table = said("AWS::DynamoDB::Table", "True")
-    assert table.loses_data and table.because == ("KeySchema",)
-    assert said("AWS::DynamoDB::Table", "Conditional").loses_data
-    assert said("AWS::KMS::Key", "True").loses_data
-    assert not said("AWS::DynamoDB::Table", "False").loses_data
-    assert not said("AWS::SQS::Queue", "True").loses_data
-
-
-def test_a_taken_name_is_told_with_the_way_out() -> None:
-    """Bucket names are global."""
-    told = deploy_stack._in_plain_words(["BlocksBucket: causeway-west-blocks already exists"])
-
-    assert "--parameter BlocksBucketSuffix=" in told
