@@ -2,8 +2,8 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -24,30 +24,34 @@ def named(page: Path) -> str:
 
 def problems(words: list[str], whole: bool) -> str:
     """What is wrong with a quoted command; `whole`: it is a line to be typed, so nothing may be missing."""
-    command: click.Command = ROOT_COMMAND
-    context = click.Context(command, info_name="causeway")
+    command: Any = ROOT_COMMAND
+    context = command.context_class(command, info_name="causeway")
     rest = list(words)
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while hasattr(command, "get_command") and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
         if found is None:
             return f"no command {rest[0]!r}"
-        command, context = found, click.Context(found, info_name=rest.pop(0), parent=context)
-    if isinstance(command, click.Group):
+        command = found
+        context = command.context_class(command, info_name=rest.pop(0), parent=context)
+    if hasattr(command, "get_command"):  # a group by itself: its default is meant, or the whole of it
         default = command.get_command(context, "list")
-        if default is None or not rest and not whole:
-            return "" if not rest else f"{command.name} takes no options by itself"
+        if default is None or (not rest and not whole):
+            return f"{command.name} takes no options by itself" if rest else ""
         command = default
     known = {option for one in command.params for option in one.opts} | {"--help"}
     unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
     if unknown:
         return f"no option {unknown}"
-    if whole and "…" not in " ".join(rest):
-        try:
-            command.make_context("causeway", list(rest))
-        except click.UsageError as problem:
-            return problem.format_message()
-        except click.exceptions.Exit:
-            return ""
+    return _parsed(command, rest) if whole and "…" not in " ".join(rest) else ""
+
+
+def _parsed(command: Any, words: list[str]) -> str:
+    try:
+        command.make_context("causeway", words)
+    except Exception as problem:  # typer brings a click of its own, whose classes have no public name
+        if not hasattr(problem, "format_message"):
+            raise
+        return str(problem.format_message())
     return ""
 
 

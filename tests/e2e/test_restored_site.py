@@ -1,4 +1,4 @@
-"""A site whose tables were restored: what docs/operations/deploy.md has an operator do makes it a new incarnation."""
+"""A site whose tables were restored: what docs/operations/deploy.md says makes it a new incarnation."""
 
 import secrets
 from pathlib import Path
