@@ -39,7 +39,9 @@ POWERS = {
     "sweep": _SENDS,
     "fullsync_step": _SENDS,
     "fullsync": Powers(founds=False, deletes=False, writes=frozenset({Table.SITE}), bucket=False),
-    "collect": Powers(founds=False, deletes=True, writes=frozenset({Table.UPLOADS})),
+    "collect": Powers(
+        founds=False, deletes=True, writes=frozenset({Table.UPLOADS, Table.BUCKETS, Table.OUTBOX})
+    ),
     "administrator": Powers(founds=True, deletes=False, writes=_OF_ACCOUNTS, bucket=False),
 }
 

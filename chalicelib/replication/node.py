@@ -252,8 +252,11 @@ class Node:
 
     def collect(self, *, now_ms: int | None = None, stop_ms: int | None = None) -> gc.Report:
         """One GC run. If what sinks are owed cannot be read, nothing superseded is touched. A bucket
-        that stayed closing because its DeleteBucket died is opened again."""
-        self.names.reopen_abandoned()
+        that stayed closing because its DeleteBucket died is opened again, now or by a later run."""
+        try:
+            self.names.reopen_abandoned()
+        except StoreError as problem:
+            self.site.log.event("buckets_not_reopened", problem=f"{type(problem).__name__}: {problem}"[:300])
         try:
             owed = owed_keys(self.site.metadata, self.site.clock, self.links)
         except StoreError:

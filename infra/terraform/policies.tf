@@ -71,6 +71,11 @@ locals {
   collect = [
     { Effect = "Allow", Action = local.may_write, Resource = [aws_dynamodb_table.each["uploads"].arn] },
     { Effect = "Allow", Action = ["dynamodb:ConditionCheckItem"], Resource = [aws_dynamodb_table.each["keys"].arn] },
+    # A bucket whose DeleteBucket died is opened again, and linked sites are told.
+    { Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = [for name in ["buckets", "outbox"] : aws_dynamodb_table.each[name].arn] },
+    { Effect = "Allow", Action = ["dynamodb:ConditionCheckItem"], Resource = [aws_dynamodb_table.each["site"].arn] },
+    { Effect = "Allow", Action = ["s3:PutObject"], Resource = ["${aws_s3_bucket.blocks.arn}/manifests/bucket/*"] },
+    { Effect = "Allow", Action = ["kms:GenerateDataKey"], Resource = [local.key], Condition = local.via_blocks },
   ]
   remove_blocks = [
     { Effect = "Allow", Action = ["s3:DeleteObject"], Resource = local.objects },

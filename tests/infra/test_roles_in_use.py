@@ -7,12 +7,16 @@ not asked: what counts is whether the role in the template would have.
 import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.cli.deploy_template import FUNCTIONS
+from chalicelib.domain.account import BucketState
+from chalicelib.domain.forms import encode_bucket
 from chalicelib.hosts.sandbox import _OTHERS, POWERS
+from chalicelib.objects import accounts
 from tests.functions.world import BLOCK_SIZE, World, places, two_sites
 from tests.infra.roles import Allowed, allowed
 from tests.infra.watching import Call, watched
@@ -56,8 +60,10 @@ def _work(world: World) -> None:
     reader = world.east.front("url").boto3(keys=world.west.keys)
     assert reader.get_object(Bucket="photos-rest", Key="copy")["Body"].read() == BIG
     _dead_letters(world)
+    _abandon(world, "photos-url-gone-half")
     for site in world.sites:
         site.host.tick("Collect")
+    world.west.front("url").boto3().put_object(Bucket="photos-url-gone-half", Key="open again", Body=b"")
 
 
 def _clients(s3: Any, bucket: str) -> None:
@@ -78,6 +84,16 @@ def _clients(s3: Any, bucket: str) -> None:
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 2
     s3.create_bucket(Bucket=f"{bucket}-gone")
     s3.delete_bucket(Bucket=f"{bucket}-gone")
+
+
+def _abandon(world: World, name: str) -> None:
+    """A bucket as a DeleteBucket leaves it that died half an hour ago."""
+    world.west.front("url").boto3().create_bucket(Bucket=name)
+    site = world.west.wired().node.site
+    bucket = next(each for each in accounts.named_buckets(site) if each.name == name)
+    died = replace(bucket.stamp, ms=bucket.stamp.ms - 1_800_000)
+    closing = replace(bucket, state=BucketState.CLOSING, stamp=died)
+    accounts.save_bucket(site, bucket, closing, name_form=encode_bucket(bucket))
 
 
 def _dead_letters(world: World) -> None:
