@@ -85,17 +85,28 @@ def run(directory: Path, region: str, *commands: list[str]) -> str:
     return said
 
 
+def said_by_package(package: Package, **more: Any) -> dict[str, Any]:
+    """The module's variables, as `causeway deploy package --format terraform` leaves them."""
+    return variables(opened(ROOT, package.stage, package.directory)) | more
+
+
 def applied(to: Path, package: Package, region: str = "", **more: Any) -> list[Made]:
     """What `terraform apply` makes of a packaged stage; `region` is the provider's, if another."""
     directory = copied(to)
-    build = opened(ROOT, package.stage, package.directory)
-    (directory / "site.auto.tfvars.json").write_text(json.dumps(variables(build) | more))
+    (directory / "site.auto.tfvars.json").write_text(json.dumps(said_by_package(package, **more)))
+    return made(directory, region or package.variables["CAUSEWAY_REGION"])
+
+
+def made(directory: Path, region: str) -> list[Made]:
+    """What is in the state after an apply of this directory, its modules' resources too."""
     said = run(
         directory,
-        region or package.variables["CAUSEWAY_REGION"],
+        region,
         ["init", "-input=false", "-backend=false"],
         ["apply", "-input=false", "-auto-approve", "-no-color"],
         ["show", "-json"],
     )
-    found = json.loads(said)["values"]["root_module"]["resources"]
+    root = json.loads(said)["values"]["root_module"]
+    modules = [root, *root.get("child_modules", [])]
+    found = [one for module in modules for one in module.get("resources", [])]
     return [Made(one["type"], one["name"], one.get("index"), one["values"]) for one in found]

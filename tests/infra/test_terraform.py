@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.infra.terraform import MODULE, Refused, applied, copied, needed, run
+from chalicelib.cli.deploy_template import FUNCTIONS
+from chalicelib.cli.deploy_terraform import VARIABLES_FILE
+from chalicelib.ports.metadata import Table
+from tests.infra.terraform import MODULE, Refused, applied, copied, made, needed, run, said_by_package
 from tests.lambda_host.packaging import Package
 from tests.services.install import binary
 
@@ -34,14 +37,9 @@ def test_the_files_are_formatted() -> None:
 
 
 @pytest.mark.parametrize("where", [".", "examples/two-sites"])
-def test_terraform_validates_against_the_providers_schema(where: str, west: Package, tmp_path: Path) -> None:
+def test_terraform_validates_against_the_providers_schema(where: str, tmp_path: Path) -> None:
     """The module and the example of two sites."""
     directory = copied(tmp_path) / where
-    for variable in ("west", "east"):
-        text = (directory / "main.tf").read_text() if where != "." else ""
-        if text:
-            told = {"region": "us-west-2"}
-            (directory / f"{variable}.json").write_text(json.dumps(told))
     said = json.loads(run(directory, "us-west-2", INIT, VALIDATE))
 
     assert said["valid"] and said["diagnostics"] == []
@@ -98,15 +96,22 @@ def test_a_provider_of_another_region_is_refused(west: Package, tmp_path: Path) 
 
 
 def test_two_sites_are_made_side_by_side(west: Package, tmp_path: Path) -> None:
-    """The example takes what `causeway deploy package --format terraform` leaves."""
-    text = (MODULE / "examples" / "two-sites" / "main.tf").read_text()
+    """The example over what two packagings left: everything twice, under names of each site's own.
 
-    from chalicelib.cli.deploy_package import opened
-    from chalicelib.cli.deploy_terraform import VARIABLES_FILE, variables
-    from tests.lambda_host.packaging import ROOT
+    The stand-in is of one region, so both sites are in it here.
+    """
+    directory = copied(tmp_path) / "examples" / "two-sites"
+    for site in ("west", "east"):
+        said = said_by_package(west, site=site)
+        (tmp_path / f"{site}.json").write_text(json.dumps(said))
+    told = {site: str(tmp_path / f"{site}.json") for site in ("west", "east")}
+    (directory / "sites.auto.tfvars.json").write_text(json.dumps(told))
 
-    assert f"build/west/{VARIABLES_FILE}" in text and f"build/east/{VARIABLES_FILE}" in text
-    for name in variables(opened(ROOT, "west", west.directory)):
-        assert text.count(f"= local.west.{name}\n") == text.count(f"= local.east.{name}\n") == 1 or (
-            name == "region" and f"region = local.west.{name}" in text
-        )
+    found = made(directory, "us-west-2")
+
+    tables = {one.values["name"] for one in found if one.kind == "aws_dynamodb_table"}
+    assert tables == {f"causeway-{site}-{table}" for site in ("west", "east") for table in Table}
+    assert len([one for one in found if one.kind == "aws_lambda_function"]) == 2 * len(FUNCTIONS)
+    text = (directory / "main.tf").read_text()
+    for site in ("west", "east"):
+        assert f"build/{site}/{VARIABLES_FILE}" in text
