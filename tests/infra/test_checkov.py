@@ -28,7 +28,7 @@ def failed(west: Package, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     directory = tmp_path_factory.mktemp("checkov")
     (directory / "packaged.json").write_text(json.dumps(west.template))
     (directory / "translated.json").write_text(json.dumps(translated(west)))
-    told = _run(program, directory)
+    told = run_checkov(program, directory)
     found: dict[str, set[str]] = {}
     assert told["summary"]["parsing_errors"] == 0 and told["summary"]["resource_count"] > 150
     for each in told["results"]["failed_checks"]:
@@ -36,8 +36,9 @@ def failed(west: Package, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return found
 
 
-def _run(program: Path, directory: Path) -> Any:
-    command = [str(program), "--directory", str(directory), "--framework", "cloudformation"]
+def run_checkov(program: Path, directory: Path, framework: str = "cloudformation") -> Any:
+    """Its report on everything in a directory."""
+    command = [str(program), "--directory", str(directory), "--framework", framework]
     command += ["--skip-download", "--soft-fail", "--quiet", "--compact", "--output", "json"]
     done = subprocess.run(
         command,
