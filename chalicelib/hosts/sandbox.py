@@ -66,14 +66,13 @@ def queues() -> Queues:
 
 
 def start() -> None:
-    """Called as the module of the functions is imported; `chalice package` imports it, too."""
-    if lambda_handler().partition(".")[0] != "app":
-        return
-    gc.disable()  # what is made now stays: to look through it again and again is a tenth of a start
+    """Called at the end of the functions' module, which has the garbage collector wait from its beginning;
+    `chalice package` imports that module, too."""
     try:
-        site()
+        if lambda_handler().partition(".")[0] == "app":
+            site()
+            gc.freeze()
     finally:
-        gc.freeze()
         gc.enable()
 
 
