@@ -62,6 +62,8 @@ def register(app: typer.Typer) -> None:
         else:
             report = _download(at, way, ranged)
         report |= {"seconds": round(world.elapsed_s() - begun, 3)}
+        if "why" in report:
+            at.out.note(f"through the endpoint: {report['why']}")
         if dst == STREAM:
             at.out.note(_sentence(report))
         else:
@@ -91,6 +93,7 @@ def _download(at: At, way: Download, ranged: bool) -> dict[str, Any]:
         "blocks": found.straight,
         "ranges": found.ranged,
         "direct": found.straight > 0,
+        **({"why": found.why} if found.why else {}),
     }
 
 

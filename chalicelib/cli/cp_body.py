@@ -15,10 +15,12 @@ def read_up_to(source: BinaryIO, size: int) -> bytes:
 
 
 class Rest:
-    """A stream of which the first bytes were read already; `given` counts what it gave."""
+    """A stream of which the first bytes were read already; `given` counts what it gave. What it gave can be
+    had `again`, until it is `settled` that nobody will want it."""
 
     def __init__(self, first: bytes, source: BinaryIO) -> None:
         self._first, self._source = first, source
+        self._kept: list[bytes] | None = []
         self.given = 0
 
     def read(self, size: int) -> bytes:
@@ -26,4 +28,17 @@ class Rest:
         piece, self._first = self._first[:size], self._first[size:]
         piece += read_up_to(self._source, size - len(piece))
         self.given += len(piece)
+        kept = self._kept
+        if kept is not None:
+            kept.append(piece)
         return piece
+
+    def settled(self) -> None:
+        """Keep nothing any longer; from any thread."""
+        self._kept = None
+
+    def again(self) -> Rest | None:
+        """The same from its beginning; None if that is gone."""
+        if self._kept is None:
+            return None
+        return Rest(b"".join(self._kept) + self._first, self._source)

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 from blake3 import blake3
 
 from chalicelib.cli.cp_names import Remote
-from chalicelib.cli.cp_site import THREADS, TRIES, Moved, NotOffered, Site, refused, told
+from chalicelib.cli.cp_site import THREADS, TRIES, Moved, NotOffered, Site, Unreached, refused, told
 from chalicelib.cli.failure import Exit, Failure
 
 RANGE_BYTES = 4 * 1024 * 1024  # of one answer: what a function can give
@@ -79,6 +79,7 @@ class Found:
     version: str = ""
     straight: int = 0
     ranged: int = 0
+    why: str = ""  # the block store was not read from, though the site offers that
 
 
 class Receiving:
@@ -201,7 +202,11 @@ class Receiving:
         """By its URL, and by a fresh one: it may have waited here for longer than the first was good."""
         url = piece.url
         for again in (True, False):
-            block = self._site.blocks.get(url) if url else None
+            try:
+                block = self._site.blocks.get(url) if url else None
+            except Unreached as unreached:
+                self._by_url, self.found.why = False, str(unreached)
+                return None
             if block is not None and piece.true(block):
                 return block
             if again:

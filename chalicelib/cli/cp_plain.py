@@ -29,6 +29,7 @@ def upload(
     site: Site, source: Rest, size: int | None, target: Remote, headers: dict[str, str], moved: Moved
 ) -> dict[str, Any]:
     """Copy `source`, of `size` bytes if that is known."""
+    source.settled()
     at = {"Bucket": target.bucket, "Key": target.key}
     kind = {"ContentType": headers["content-type"]} if headers else {}
     first = source.read(_part_bytes(1, size))

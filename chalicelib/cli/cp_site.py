@@ -5,6 +5,7 @@
     blocks      one block by URL, tried again while that may help
 
 Errors  NotOffered: the endpoint takes and gives every byte itself · Stopped: the copy was given up
+        Unreached: the block store was never reached from here, or may not be: the endpoint may do instead
         Failure: UNREACHABLE, REFUSED; the message is the site's own words. A URL stands in none of them
 Source  docs/direct.md
 """
@@ -27,6 +28,7 @@ from chalicelib.domain.endpoints import check_endpoint
 
 PATH = "/causeway/direct/"
 TRIES = 5
+FIRST_TRIES = 2  # until the block store was reached once: it may not be for us at all
 THREADS = 8  # blocks on their way at once
 ANSWER_BYTES_MAX = 16 * 1024 * 1024 + 1  # no block is larger than 16 MiB
 _CONNECT_S, _READ_S = 5.0, 60.0
@@ -45,6 +47,13 @@ class Stopped(Exception):
     """Whatever is under way ends."""
 
 
+class Unreached(Failure):
+    """The block store is for others than us: inside the site's network, or over plain http."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Exit.UNREACHABLE, message, "BlockStoreUnreached")
+
+
 class Blocks:
     """The block store, by URL."""
 
@@ -53,6 +62,7 @@ class Blocks:
         if ca_bundle:
             trusted.load_verify_locations(ca_bundle)
         self._pause = pause
+        self._reached = False
         self._pool = urllib3.PoolManager(
             maxsize=THREADS,
             retries=False,
@@ -75,6 +85,8 @@ class Blocks:
         it was compressed."""
         try:
             status, body = self._ask("GET", url, {}, None)
+        except Unreached:
+            raise
         except Failure:
             return None
         return body if status == 200 else None
@@ -83,16 +95,20 @@ class Blocks:
         _check(url)
         why = ""
         for tried in range(TRIES):
+            if tried >= FIRST_TRIES and not self._reached:
+                break
             try:
                 status, got = self._once(method, url, headers, body)
             except urllib3.exceptions.HTTPError as problem:
                 why = type(problem).__name__  # its text would show the URL
             else:
+                self._reached = True
                 if status not in _AGAIN:
                     return status, got
                 why = str(status)
             self._pause(tried)
-        raise Failure(Exit.UNREACHABLE, f"the block store at {urlsplit(url).netloc} does not answer: {why}")
+        message = f"the block store at {urlsplit(url).netloc} does not answer: {why}"
+        raise Failure(Exit.UNREACHABLE, message) if self._reached else Unreached(message)
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
         answer = self._pool.request(
@@ -118,7 +134,7 @@ def _check(url: str) -> None:
     try:
         check_endpoint(f"{parts.scheme}://{parts.netloc}")
     except ValueError as problem:
-        raise Failure(Exit.REFUSED, f"the site names a block store that is not safe: {problem}") from None
+        raise Unreached(f"the site names a block store that is not safe: {problem}") from None
 
 
 class Site:

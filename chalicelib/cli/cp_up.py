@@ -4,7 +4,8 @@
     batch: hash · ask for URLs · PUT side by side · have the site verify → ETags of its parts
     commit names them all
 
-Where the endpoint offers no such way, the bytes go through it: cp_plain.
+Where the endpoint offers no such way, or the block store is not to be reached from here, the bytes go through
+the endpoint: cp_plain.
 Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 312 GiB, and streams above 58 GiB, whose
         parts are longer
 Errors  Failure, after the upload was aborted: of what failed half-way nothing stays
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO
 from chalicelib.cli import cp_plain
 from chalicelib.cli.cp_body import Rest, read_up_to
 from chalicelib.cli.cp_names import Remote
-from chalicelib.cli.cp_site import THREADS, Moved, NotOffered, Site, told
+from chalicelib.cli.cp_site import THREADS, Moved, NotOffered, Site, Unreached, told
 from chalicelib.cli.failure import Exit, Failure
 
 ONE_PUT_MAX = 4 * 1024 * 1024  # fits a function's payload, and a record may hold it inline
@@ -30,6 +31,7 @@ BATCH_BLOCKS = 8
 BATCHES = 2  # on their way at once, while the next is read
 ROUNDS = 3  # of PUT and verify for one batch
 STREAM_STEP = 1000  # a stream's parts are twice as long after each so many: its length is not known before
+_TOO_LARGE = frozenset({"EntityTooLarge", "413"})
 Part = list[bytes]
 
 
@@ -48,7 +50,19 @@ def upload(
         begun = site.ask("begin", bucket=target.bucket, key=target.key, size=size or 0, headers=headers)
     except NotOffered:
         return cp_plain.upload(site, Rest(first, source), size, target, headers, moved)
-    return Sending(site, target, begun, moved).send(Rest(first, source), known=size is not None)
+    rest = Rest(first, source)
+    try:
+        return Sending(site, target, begun, moved).send(rest, known=size is not None)
+    except Unreached as unreached:
+        again = rest.again()
+        if again is None:
+            raise
+        site.stop.clear()
+        try:
+            done = cp_plain.upload(site, again, size, target, headers, moved)
+        except Failure as failure:  # a function, which cannot take it either
+            raise (unreached if failure.code in _TOO_LARGE else failure) from None
+        return done | {"why": str(unreached)}
 
 
 class Sending:
@@ -66,7 +80,7 @@ class Sending:
     def send(self, source: Rest, *, known: bool) -> dict[str, Any]:
         """Everything `source` gives; aborted if anything goes wrong."""
         try:
-            etags, blocks = self._send_all(self._parts(source, known))
+            etags, blocks = self._send_all(self._parts(source, known), source)
             parts = [{"number": number, "etag": etag} for number, etag in enumerate(etags, 1)]
             done = self._site.ask("commit", **self._at, parts=parts)
         except BaseException:  # Ctrl-C too
@@ -92,7 +106,7 @@ class Sending:
                 yield part
             number += 1
 
-    def _send_all(self, parts: Iterator[Part]) -> tuple[list[str], int]:
+    def _send_all(self, parts: Iterator[Part], source: Rest) -> tuple[list[str], int]:
         """The ETags of all parts, in order, and how many blocks they have."""
         waiting: list[Future[list[str]]] = []
         etags: list[str] = []
@@ -103,6 +117,7 @@ class Sending:
             nonlocal batch, first
             while len(waiting) >= BATCHES:  # the oldest first: ETags stay in order, memory bounded
                 etags.extend(waiting.pop(0).result())
+                source.settled()
             waiting.append(self._batches.submit(self._send_batch, first, batch))
             first, batch = first + len(batch), []
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.cli import cp_up
+from chalicelib.cli import cp_plain, cp_up
 from chalicelib.cli.cp_down import Receiving
 from chalicelib.cli.cp_names import Remote
-from chalicelib.cli.cp_site import Site
+from chalicelib.cli.cp_site import Site, Unreached
 from chalicelib.cli.cp_up import upload
-from chalicelib.cli.failure import Failure
+from chalicelib.cli.failure import Exit, Failure
 from chalicelib.cli.place import of_data
 from tests.hosts.test_cli import NO_SITE, OK, REFUSED, UNREACHABLE, USAGE, Ran, closed_port, run
 from tests.services.run import Service
@@ -308,6 +308,46 @@ def test_what_was_stored_comes(over_minio: SiteProcess) -> None:
     receiving, got = Receiving(Site(place(over_minio)), Remote(bucket, "k"), ranged=False), BytesIO()
     receiving.give(got, lambda more: None)
     assert (got.getvalue(), receiving.found.straight) == (LARGE, 5)
+
+
+@pytest.mark.parametrize(
+    "store", ["http://192.0.2.1", "http://127.0.0.1:{closed}", "https://no-such.invalid"]
+)
+def test_a_block_store_inside(minio: Service, dynamodb: Service, tmp_path: Path, store: str) -> None:
+    """A store that clients are not to reach, or do not: everything goes through the endpoint, and says so."""
+    url = store.format(closed=closed_port())
+    with aws_site(tmp_path / "site", minio, dynamodb, blocks_public_endpoint=url) as site:
+        site.boto3().create_bucket(Bucket="bucket")
+        source, target = tmp_path / "source", tmp_path / "target"
+        source.write_bytes(3 * LARGE)
+        up = cp(site, source, "s3://bucket/k")
+        assert (up.exit, up.json["direct"], up.json["bytes"]) == (OK, False, 3 * len(LARGE)), up
+        assert url.split("//")[1].split(":")[0] in up.json["why"]
+        assert not site.boto3().list_multipart_uploads(Bucket="bucket").get("Uploads")
+        down = cp(site, "s3://bucket/k", target)
+        assert (down.exit, down.json["blocks"], target.read_bytes()) == (OK, 0, 3 * LARGE)
+        assert down.json["why"] == up.json["why"]
+        told = run("cp", "s3://bucket/k", target, "--data", site.data)
+        assert "through the endpoint" in told.err and told.exit == OK
+
+
+def test_neither_way(over_minio: SiteProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is not to be reached, and the endpoint is a function: what is told is what can be helped."""
+    s3, bucket = over_minio.boto3(), f"b-{secrets.token_hex(6)}"
+    s3.create_bucket(Bucket=bucket)
+    site = Site(place(over_minio))
+
+    def nowhere(url: str, headers: dict[str, str], body: bytes) -> bool:
+        raise Unreached("the block store is far")
+
+    def too_large(*arguments: Any) -> None:
+        raise Failure(Exit.REFUSED, "use `causeway cp`", "EntityTooLarge")
+
+    site.blocks.put = nowhere
+    monkeypatch.setattr(cp_plain, "upload", too_large)
+    with pytest.raises(Unreached, match="far"):
+        upload(site, BytesIO(LARGE), len(LARGE), Remote(bucket, "k"), {}, lambda more: None)
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 def test_bytes_go_nowhere_in_clear(over_minio: SiteProcess) -> None:
