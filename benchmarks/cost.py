@@ -1,7 +1,7 @@
 """What a site costs on AWS: prices × what was counted and measured. `python -m benchmarks.cost [--json]`
 
-Prices   PRICES, public ones of us-east-1 without discounts and free tiers, as remembered, of 2025: compare them
-         with the price list of your region before you rely on a sum
+Prices   PRICES, public ones of us-east-1 without discounts and free tiers, as remembered, of 2025: compare
+         them with the price list of your region before you rely on a sum
 Counted  benchmarks/functions/calls.json: calls and capacity units of real requests (functions/calls.py)
 Measured its `ms`, on one machine with DynamoDB Local and MinIO beside: AWS's own latencies are not in it
 Assumed  ASSUMED, by name
@@ -41,8 +41,10 @@ ASSUMED = {
     "requests of SQS for a document": 3.0,  # S3's send, receive, delete; batches make it less
     "invocations at the sink for a record": 1.0,  # the gateway takes a batch of records in one
     "invocations at the sink for a block": 1.0,
+    "KMS requests of a table an hour": 12.0,  # DynamoDB asks for its key each 5 minutes; a bucket key each hour
 }
-ALARMED_METRICS = 20 + 9 * 2 + 9 * 3  # one for each of the site and its functions; math alarms of each table
+TABLES = 9
+ALARMED_METRICS = 20 + TABLES * 2 + TABLES * 3  # one for each of the site and its functions; math alarms of each table
 OWN_METRICS = 40  # names × dimensions that a site with one link tells
 MONTH_MINUTES = 30.4 * 24 * 60
 KEPT = Path(__file__).parent / "functions" / "calls.json"
@@ -150,7 +152,8 @@ def rows(counted: dict[str, Counted]) -> list[Row]:
 def month(idle: Counted) -> Row:
     """A site that nobody uses: schedules, key, alarms, metrics."""
     sweep, logs = invoked(idle["ms"], 2 * MONTH_MINUTES)  # sweep and fullsync
-    fixed = PRICES["KMS, key a month"] + ALARMED_METRICS * PRICES["alarm, metric a month"]
+    kms = TABLES * MONTH_MINUTES / 60 * ASSUMED["KMS requests of a table an hour"] * PRICES["KMS, request"]
+    fixed = kms + PRICES["KMS, key a month"] + ALARMED_METRICS * PRICES["alarm, metric a month"]
     return Row(
         "a month without a request: schedules, key, alarms, metrics",
         front=fixed + OWN_METRICS * PRICES["metric of our own, a month"],

@@ -3,8 +3,8 @@
     python -m benchmarks.functions.calls        counts, and writes benchmarks/functions/calls.json
 
 The functions run in this process over real DynamoDB Local and MinIO; botocore's own events count. Capacity is
-what DynamoDB Local says it took (ReturnConsumedCapacity), which doubles transactions as AWS does. Linked requests
-are counted apart: at the source when the request is answered, and for both sites when record and blocks go over.
+what DynamoDB Local says it took (ReturnConsumedCapacity), which doubles transactions as AWS does. Linked
+requests are counted apart: at the source when one is answered, at both sites when record and blocks go over.
 `ms` is the median of ROUNDS, of a warm function in this process, with no front and no network before it.
 Source  DynamoDB "Read and write operations"; benchmarks/cost.py turns this into money.
 """
