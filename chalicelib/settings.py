@@ -160,6 +160,8 @@ class Settings:
     blocks_prefix: str = _setting(_text, "")
     blocks_region: str = _setting(_text, "us-east-1")
     blocks_endpoint: str = _setting(_url, "")  # "" is AWS itself
+    blocks_access_key: str = _setting(_text, "")  # of a MinIO that knows no role of AWS; "": the SDK's chain
+    blocks_secret_key: str = _setting(_text, "", secret=True)
     blocks_public_endpoint: str = _setting(_url, "")  # as clients of presigned URLs see it; "": the same
     dynamodb_prefix: str = _setting(_text, "causeway")  # of causeway-keys, …
     dynamodb_endpoint: str = _setting(_url, "")
@@ -272,6 +274,9 @@ def _missing(settings: Settings, sources: Mapping[str, str]) -> list[str]:
         if not settings.blocks_bucket:
             problems.append(f"{variable_of('blocks_bucket')}: missing, the bucket for blocks")
     problems += _keys(settings)
+    if bool(settings.blocks_access_key) != bool(settings.blocks_secret_key):
+        both = f"{variable_of('blocks_access_key')} and {variable_of('blocks_secret_key')}"
+        problems.append(f"{both}: use both or neither")
     if ("tls_cert" in tried) != ("tls_key" in tried):
         problems.append(f"{variable_of('tls_cert')} and {variable_of('tls_key')}: use both or neither")
     if settings.buffer_bytes < 4 * settings.block_size:

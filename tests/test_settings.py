@@ -61,6 +61,12 @@ def test_one_key_keeps_secrets():
     assert "CAUSEWAY_KMS_KEY" in "\n".join(problems(SITE="north", DATA="d", KMS_KEY="alias/north"))
 
 
+def test_a_bucket_of_its_own_keys():
+    aws = {"SITE": "north", "BACKEND": "aws", "BLOCKS_BUCKET": "blocks", "MASTER_KEY": KEY}
+
+    assert "use both or neither" in "\n".join(problems(**aws, BLOCKS_SECRET_KEY="of the bucket"))
+
+
 def test_queues_are_urls_and_tokens_are_long():
     told = "\n".join(problems(SITE="north", DATA="d", FULLSYNC_QUEUE="causeway", EVENTS_TOKEN="short-one"))
 

@@ -8,7 +8,7 @@ Source  DESIGN §4; docs/benchmarks.md: the SDK costs a cold start more than all
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ class AwsPlaces:
     bucket_prefix: str
     bucket_region: str
     bucket_endpoint: str
+    bucket_keys: tuple[str, str] | None = field(default=None, repr=False)  # None: as the tables'
 
 
 def own_places(settings: Settings) -> AwsPlaces:
@@ -45,7 +46,18 @@ def own_places(settings: Settings) -> AwsPlaces:
         bucket_prefix=settings.blocks_prefix,
         bucket_region=settings.blocks_region,
         bucket_endpoint=settings.blocks_endpoint,
+        bucket_keys=(settings.blocks_access_key, settings.blocks_secret_key)
+        if settings.blocks_access_key
+        else None,
     )
+
+
+def keys_of_bucket(places: AwsPlaces) -> dict[str, str]:
+    """What a client of the bucket is given beside the session's own credentials: nothing, but for a store
+    that does not know those."""
+    if places.bucket_keys is None:
+        return {}
+    return {"aws_access_key_id": places.bucket_keys[0], "aws_secret_access_key": places.bucket_keys[1]}
 
 
 class AwsSession:
@@ -93,6 +105,7 @@ def s3_client(places: AwsPlaces, session: Any) -> Any:
         region_name=places.bucket_region,
         endpoint_url=places.bucket_endpoint or None,
         config=s3_blocks.client_config(),
+        **keys_of_bucket(places),
     )
 
 
@@ -127,12 +140,13 @@ def document_events(settings: Settings) -> Iterable[dict[str, Any]] | None:
 
     found = aws_session().get_credentials()
     keys = found.get_frozen_credentials() if found is not None else None
+    own = places.bucket_keys
     parts = urlsplit(places.bucket_endpoint)
     client = Minio(
         parts.netloc,
-        access_key=keys.access_key if keys else None,
-        secret_key=keys.secret_key if keys else None,
-        session_token=keys.token if keys else None,
+        access_key=own[0] if own else keys and keys.access_key,
+        secret_key=own[1] if own else keys and keys.secret_key,
+        session_token=None if own else keys and keys.token,
         secure=parts.scheme == "https",
         region=places.bucket_region,
     )

@@ -10,7 +10,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from chalicelib.bootstrap.aws import aws_session, own_places
+from chalicelib.bootstrap.aws import aws_session, keys_of_bucket, own_places
 from chalicelib.ports.direct import DirectBlocks
 from chalicelib.settings import Backend, Settings
 
@@ -31,6 +31,7 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
             region_name=places.bucket_region,
             endpoint_url=endpoint or None,
             config=direct_config(places.bucket, endpoint),
+            **keys_of_bucket(places),
         )
 
     one_at_a_time = Lock()

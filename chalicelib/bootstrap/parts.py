@@ -14,6 +14,7 @@ from chalicelib.adapters.hashing import Blake3Hashing
 from chalicelib.adapters.http_peer import HttpPeer
 from chalicelib.adapters.system import ByteBudget, JsonLog, SystemClock, SystemIds, ThreadParallel
 from chalicelib.adapters.vault import AesVault
+from chalicelib.bootstrap.aws import own_places
 from chalicelib.bootstrap.direct import direct_blocks
 from chalicelib.bootstrap.tables import direct_peer
 from chalicelib.objects.verified import VerifiedBlocks
@@ -147,7 +148,8 @@ def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
     def over_tables(
         to: str, endpoint: str, secret: bytes, ca_file: str, tables: str, public_key: bytes
     ) -> Peer:
-        return direct_peer(site, to, tables, public_key, peer(to, endpoint, secret, ca_file))
+        http = peer(to, endpoint, secret, ca_file)
+        return direct_peer(site, to, tables, public_key, http, own_places(settings))
 
     def dial(link: Link) -> Peer:
         reached = (link.site, link.endpoint, link.secret, link.ca_file)

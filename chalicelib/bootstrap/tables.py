@@ -99,9 +99,14 @@ def _section(plain: dict[str, Any], name: str, kind: Callable[..., T]) -> T:
         raise ValueError(f"tables: {name} has {known[0]}, and {', '.join(known[1:])} if need be") from None
 
 
-def direct_peer(site: Site, to: str, tables: str, public_key: bytes, http: Peer) -> Peer:
-    """The sink `to` behind `tables`; names are decided, and blocks it lacks asked for, over `http`."""
+def direct_peer(
+    site: Site, to: str, tables: str, public_key: bytes, http: Peer, own: AwsPlaces | None = None
+) -> Peer:
+    """The sink `to` behind `tables`; names are decided, and blocks it lacks asked for, over `http`. A bucket
+    in the same MinIO as our `own` is opened with the same keys; a link's description never holds any."""
     places = read_places(tables)
+    if own is not None and own.bucket_keys and own.bucket_endpoint == places.aws.bucket_endpoint:
+        places = replace(places, aws=replace(places.aws, bucket_keys=own.bucket_keys))
     leeway_ms = places.leeway_ms or site.rules.leeway_ms
     rules = replace(site.rules, leeway_ms=leeway_ms, deletes=False)  # its own GC does
     session = aws_session()

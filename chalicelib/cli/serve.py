@@ -41,6 +41,7 @@ _HELP: dict[str, dict[str, str]] = {
         "blocks_prefix": "What their names begin with.",
         "blocks_region": "Its region.",
         "blocks_endpoint": "Its endpoint, if it is not AWS.",
+        "blocks_access_key": "Of a MinIO that knows no role of AWS; its secret: CAUSEWAY_BLOCKS_SECRET_KEY.",
         "blocks_public_endpoint": "The same as clients of presigned URLs see it, if that is another.",
         "dynamodb_prefix": "What the tables' names begin with.",
         "dynamodb_endpoint": "Their endpoint, if it is not AWS.",

@@ -126,8 +126,8 @@ def store_of(site: DeployedSite) -> Any:
         "s3",
         endpoint_url=told["CAUSEWAY_BLOCKS_ENDPOINT"],
         region_name=told["CAUSEWAY_BLOCKS_REGION"],
-        aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=told["CAUSEWAY_BLOCKS_ACCESS_KEY"],
+        aws_secret_access_key=told["CAUSEWAY_BLOCKS_SECRET_KEY"],
     )
 
 
@@ -152,12 +152,10 @@ def two_sites(dynamodb: Service, moto: Service, **settings: object) -> Iterator[
         lines = {name: stack.enter_context(Relay(0)) for name in ("west", "east")}
         tokens = {name: secrets.token_hex(24) for name in lines}
         minio = stack.enter_context(minio_server(environment=_webhooks(lines, tokens)))
-        # One identity for buckets, tables and queues, as a role has.
-        shared = dataclasses.replace(dynamodb, access_key=minio.access_key, secret_key=minio.secret_key)
         sites = []
         for name, line in lines.items():
             told = {"block_size": "64KiB", "primary": "west", "events_token": tokens[name], **settings}
-            site = stack.enter_context(deployed(name, minio, shared, moto, **told))
+            site = stack.enter_context(deployed(name, minio, dynamodb, moto, own_bucket=True, **told))
             line._target = urlsplit(site.host.function_url).port or 0
             _notify(site, name)
             sites.append(site)

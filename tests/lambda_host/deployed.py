@@ -15,9 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
 from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -26,8 +24,6 @@ import boto3
 
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
-from chalicelib.hosts import functions
-from chalicelib.replication.setup import secret_of
 from chalicelib.s3.canonical import sign
 from chalicelib.settings import Settings
 from tests.lambda_host.packaging import Package, packaged
@@ -36,8 +32,6 @@ from tests.lambda_host.site import LambdaSite
 from tests.lambda_host.toy import ask
 from tests.services.run import Service
 from tests.site_process import SiteProcess, _empty, variables
-
-SETTINGS = {each.name for each in fields(Settings)}
 
 
 class FrontSite(SiteProcess):
@@ -95,12 +89,8 @@ class DeployedSite:
     @cached_property
     def keys(self) -> tuple[str, str]:
         """The administrator's, who is made when somebody asks."""
-        if hasattr(functions, "administrator"):
-            made = self.host.invoke("Administrator")
-            return made["access_key"], made["secret_key"]
-        node = self.wired().node
-        user = node.names.decide("create_user", {"name": "Ann", "admin": True})
-        return user.access_key, secret_of(node.site, user)
+        made = self.host.invoke("Administrator")
+        return made["access_key"], made["secret_key"]
 
     def front(self, name: str) -> FrontSite:
         """`rest`, `domain` or `url`."""
@@ -126,17 +116,18 @@ def deployed(  # noqa: PLR0913 - a site and what it stands on
     moto: Service,
     concurrency: int = 4,
     compiled: bool = True,
+    own_bucket: bool = False,
     **settings: object,
 ) -> Iterator[DeployedSite]:
-    """A site; `settings` are those of chalicelib.settings by name."""
+    """A site; `settings` are those of chalicelib.settings by name. One identity for everything, as a role
+    has; or `own_bucket`: MinIO knows nothing of it, and the site is given keys for its bucket."""
     package = packaged(stage)
     run = f"{stage}-{secrets.token_hex(6)}"
-    # One identity and one region for everything, as a role has.
     region = package.variables["CAUSEWAY_BLOCKS_REGION"]
-    keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
-    own = {"region_name": region, **keys}
-    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, **own)
-    store = boto3.client("s3", endpoint_url=minio.endpoint, **own)
+    who = dynamodb if own_bucket else minio
+    role = {"aws_access_key_id": who.access_key, "aws_secret_access_key": who.secret_key}
+    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, region_name=region, **role)
+    store = boto3.client("s3", **(minio.boto3_arguments() | {"region_name": region}))
     with ExitStack() as stack:
         store.create_bucket(Bucket=run)
         stack.callback(_drop_bucket, store, run)
@@ -156,13 +147,10 @@ def deployed(  # noqa: PLR0913 - a site and what it stands on
             "kms_endpoint": moto.endpoint,
             **settings,
         }
-        # R1: drop this and the condition once chalicelib.adapters.kms is there.
-        kms_here = find_spec("chalicelib.adapters.kms") is not None
-        known = SETTINGS if kms_here else SETTINGS - {"kms_key"}
-        environment = variables({n: v for n, v in told.items() if n in known})
-        if not kms_here:
-            environment |= variables({"master_key": secrets.token_hex(32), "kms_key": ""})
-        environment |= {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
+        if own_bucket:
+            told |= {"blocks_access_key": minio.access_key, "blocks_secret_key": minio.secret_key}
+        environment = variables(told)
+        environment |= {"AWS_ACCESS_KEY_ID": who.access_key, "AWS_SECRET_ACCESS_KEY": who.secret_key}
         host = stack.enter_context(
             LambdaSite(package, environment, resources, moto, concurrency, compiled=compiled)
         )
