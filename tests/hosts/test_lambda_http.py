@@ -372,7 +372,7 @@ def test_the_configuration_is_valid(name):
         config.environment_variables["CAUSEWAY_SITE"],
         config.api_gateway_endpoint_type,
     )
-    assert not config.autogen_policy
+    assert not config.manage_iam_role  # infra/ makes one for each function
 
 
 def test_on_real_services(minio, dynamodb):
