@@ -9,6 +9,7 @@ Errors  Missing, as tests/services/install.py has it
 """
 
 import json
+import os
 import re
 import tarfile
 import zipfile
@@ -75,7 +76,9 @@ def _sources(wheel: Path, types: set[str]) -> dict[str, str]:
                         text = tree.extractfile(member)
                         assert text is not None
                         sources[wanted[member.name]] = _code(text.read().decode())
-        kept.write_text(json.dumps(sources))
+        draft = kept.with_suffix(f".{os.getpid()}")  # other workers read and write it at the same time
+        draft.write_text(json.dumps(sources))
+        draft.rename(kept)
     return sources
 
 
