@@ -26,6 +26,7 @@ import yaml
 
 from chalicelib.settings import Settings
 from tests.infra.container import HERE, Image
+from tests.lambda_host.locking import only_one
 from tests.lambda_host.packaging import ROOT
 from tests.services.run import Service
 
@@ -43,8 +44,15 @@ def image() -> Image:
 
 @pytest.fixture(scope="module")
 def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image has on its PATH."""
-    return image.installed(tmp_path_factory.mktemp("image"))
+    """What the image has on its PATH; installed once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "image"
+    with only_one("container"):
+        if not (place / "done").exists():
+            place.mkdir()
+            image.installed(place)
+            (place / "done").touch()
+    return place / "causeway" / "bin"
 
 
 def test_hadolint_finds_nothing() -> None:
