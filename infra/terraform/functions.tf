@@ -7,7 +7,7 @@ locals {
     CAUSEWAY_DOCUMENTS_DEAD_QUEUE = aws_sqs_queue.dead["documents"].url
     CAUSEWAY_FULLSYNC_QUEUE       = aws_sqs_queue.alive["fullsync"].url
     CAUSEWAY_FULLSYNC_DEAD_QUEUE  = aws_sqs_queue.dead["fullsync"].url
-    CAUSEWAY_KMS_KEY              = "alias/${local.prefix}"
+    CAUSEWAY_KMS_KEY              = var.master_key_arn == "" ? "alias/${local.prefix}" : var.master_key_arn
     CAUSEWAY_PUBLIC_URL           = var.public_url
   }
 }

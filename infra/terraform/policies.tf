@@ -45,7 +45,12 @@ locals {
     { Effect = "Allow", Action = ["kms:GenerateDataKey"], Resource = [local.key], Condition = local.via_blocks },
   ]
   open_key = [
-    { Effect = "Allow", Action = ["kms:Decrypt"], Resource = [local.key], Condition = local.of_site },
+    {
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = concat([local.key], var.master_key_arn == "" ? [] : [var.master_key_arn])
+      Condition = local.of_site
+    },
   ]
   sends = concat(local.read_tables, local.write_progress, local.read_blocks, local.write_blocks, local.open_key, local.read_over_tables, local.over_tables)
   http  = concat(local.read_tables, local.write_tables, local.read_blocks, local.write_blocks, local.open_key, local.read_over_tables)

@@ -150,6 +150,12 @@ variable "fullsync_concurrency" {
   }
 }
 
+variable "master_key_arn" {
+  type        = string
+  default     = ""
+  description = "ARN of another KMS key that the master key lies under, after `causeway stores rewrap`. Empty: the site's own."
+}
+
 variable "sink" {
   description = "Only for a link that applies over the sink's tables (docs/adr/0002): tables_arn up to the last part."
   type = object({

@@ -90,7 +90,9 @@ def statements(documents: list[Says]) -> list[Allowed]:
         }
         condition = _condition(statement.get("Condition", {}))
         for action in _many(statement["Action"]):
-            found |= {Allowed(action, resource, condition) for resource in _many(statement["Resource"])}
+            # AWS::NoValue among resources is None here, and nothing there.
+            resources = [one for one in _many(statement["Resource"]) if one]
+            found |= {Allowed(action, resource, condition) for resource in resources}
     return sorted(found)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.cli.deploy_template import FUNCTIONS
 from chalicelib.ports.metadata import Table
-from tests.infra.roles import allowed, role_of, says
+from tests.infra.roles import allowed, opened, role_of, says
 from tests.lambda_host.packaging import Package
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -140,6 +140,16 @@ def test_only_a_first_start_makes_a_master_key(package: Package) -> None:
     }
 
     assert able == {"Administrator"}
+
+
+def test_a_master_key_under_another_kms_key_is_opened_there(west: Package) -> None:
+    """After a rotation every function is told of the other key, and may use it in the site's context only."""
+    other = "arn:aws:kms:us-west-2:123456789012:key/22222222-2222-2222-2222-222222222222"
+    for function, spec in opened(west, MasterKeyArn=other).functions().items():
+        more = set(allowed(west, function, MasterKeyArn=other)) - set(allowed(west, function))
+        condition = (("StringEquals", "kms:EncryptionContext:causeway:site", ("west",)),)
+        assert more == {("kms:Decrypt", other, condition)}
+        assert spec.environment({})["CAUSEWAY_KMS_KEY"] == other
 
 
 def test_both_stages_have_the_same_roles(package: Package, west: Package) -> None:
