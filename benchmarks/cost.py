@@ -41,10 +41,11 @@ ASSUMED = {
     "requests of SQS for a document": 3.0,  # S3's send, receive, delete; batches make it less
     "invocations at the sink for a record": 1.0,  # the gateway takes a batch of records in one
     "invocations at the sink for a block": 1.0,
-    "KMS requests of a table an hour": 12.0,  # DynamoDB asks for its key each 5 minutes; a bucket key each hour
+    "KMS requests of a table an hour": 12.0,  # DynamoDB asks each 5 minutes, a bucket key each hour
 }
 TABLES = 9
-ALARMED_METRICS = 20 + TABLES * 2 + TABLES * 3  # one for each of the site and its functions; math alarms of each table
+# One for each alarm of the site and its functions; those of a table do sums over several.
+ALARMED_METRICS = 20 + TABLES * 2 + TABLES * 3
 OWN_METRICS = 40  # names × dimensions that a site with one link tells
 MONTH_MINUTES = 30.4 * 24 * 60
 KEPT = Path(__file__).parent / "functions" / "calls.json"

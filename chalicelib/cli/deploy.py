@@ -22,6 +22,7 @@ from chalicelib.cli.failure import Exit, Failure, usage
 
 app = noun("deploy", "Package a site as functions and make it on AWS.")
 
+FILE = "file://"
 StageName = Annotated[
     str, typer.Option("--stage", help="A stage of .chalice/config.json; one stage is one site.")
 ]
@@ -37,7 +38,8 @@ Parameters = Annotated[
     typer.Option(
         "--parameter",
         metavar="NAME=VALUE",
-        help="A parameter of infra/cloudformation/parameters.yaml; what is not given stays as it was.",
+        help="A parameter of infra/cloudformation/parameters.yaml, a secret one as NAME=file://PATH; what is "
+        "not given stays as it was.",
     ),
 ]
 AwsEndpoint = Annotated[
@@ -219,9 +221,20 @@ def _parameters(given: list[str], known: dict[str, Any]) -> dict[str, str]:
         name, equals, value = one.partition("=")
         if not equals or name not in known or name == "Site":
             names = ", ".join(sorted(known.keys() - {"Site"}))
-            raise usage(f"--parameter {one}: give NAME=VALUE with one of {names}")
-        found[name] = value
+            raise usage(f"--parameter {name}: give NAME=VALUE, or NAME=file://PATH, with one of {names}")
+        found[name] = _text_of(name, value)
     return found
+
+
+def _text_of(name: str, value: str) -> str:
+    """A value as given, or what a file holds, as the AWS CLI reads it: a secret in a command line is seen by
+    everybody on the machine."""
+    if not value.startswith(FILE):
+        return value
+    try:
+        return Path(value.removeprefix(FILE)).read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise usage(f"--parameter {name}: {value} cannot be read: {problem}") from problem
 
 
 def _terraform(format: str) -> bool:

@@ -9,6 +9,10 @@ locals {
     CAUSEWAY_FULLSYNC_DEAD_QUEUE  = aws_sqs_queue.dead["fullsync"].url
     CAUSEWAY_KMS_KEY              = var.master_key_arn == "" ? "alias/${local.prefix}" : var.master_key_arn
     CAUSEWAY_PUBLIC_URL           = var.public_url
+    CAUSEWAY_BLOCKS_ENDPOINT      = var.minio.endpoint
+    CAUSEWAY_BLOCKS_ACCESS_KEY    = var.minio.access_key
+    CAUSEWAY_BLOCKS_SECRET_KEY    = var.minio.secret_key
+    CAUSEWAY_EVENTS_TOKEN         = var.minio.events_token
   }
 }
 

@@ -156,6 +156,23 @@ variable "master_key_arn" {
   description = "ARN of another KMS key that the master key lies under, after `causeway stores rewrap`. Empty: the site's own."
 }
 
+variable "minio" {
+  description = "A MinIO that holds the blocks in a bucket of the same name: endpoint, its keys, and what its webhook shows."
+  type = object({
+    endpoint     = string
+    access_key   = string
+    secret_key   = string
+    events_token = string
+  })
+  default = { endpoint = "", access_key = "", secret_key = "", events_token = "" }
+  # The values reach the state and the functions' environment, which Lambda encrypts; no plan shows them.
+  sensitive = true
+  validation {
+    condition     = var.minio.endpoint == "" || startswith(var.minio.endpoint, "https://")
+    error_message = "Use https: blocks and keys cross a network."
+  }
+}
+
 variable "sink" {
   description = "Only for a link that applies over the sink's tables (docs/adr/0002): tables_arn up to the last part."
   type = object({

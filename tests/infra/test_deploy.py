@@ -4,6 +4,7 @@ moto carries out no SAM transform, so what is applied here is the package's temp
 types that in_moto.py names. It tells no outputs of a stack that a change set made.
 """
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,29 @@ def test_parameters_are_those_of_the_template(aws: Service, built: Path) -> None
     groups = client(aws, "logs").describe_log_groups()["logGroups"]
     assert {one["retentionInDays"] for one in groups} == {90}
     assert wrong.exit == site.exit == USAGE and "LogRetentionDays" in wrong.err
+
+
+def test_a_secret_parameter_comes_from_a_file(aws: Service, built: Path, tmp_path: Path) -> None:
+    """It is in no command line, answer or template, and the stack has it; a missing file is named."""
+    token = secrets.token_hex(16)
+    path = tmp_path / "token"
+    path.write_text(f"{token}\n")
+
+    made = run("apply", *on(aws, built), "--parameter", f"EventsToken=file://{path}")
+    missing = run("apply", *on(aws, built), "--parameter", "EventsToken=file://nowhere")
+
+    assert made.exit == OK, made.err
+    (stack,) = client(aws, "cloudformation").describe_stacks(StackName="causeway-west")["Stacks"]
+    told = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    assert told["EventsToken"] == token  # moto shows what AWS, told NoEcho, does not
+    template = json.loads((built / "sam.json").read_text())
+    assert {name for name, each in template["Parameters"].items() if each.get("NoEcho")} == {
+        "BlocksAccessKey",
+        "BlocksSecretKey",
+        "EventsToken",
+    }
+    assert token not in made.out + made.err + (built / "sam.json").read_text()
+    assert missing.exit == USAGE and "nowhere" in missing.err
 
 
 def test_the_artifact_bucket_is_closed_and_filled_once(aws: Service, west: Package, tmp_path: Path) -> None:
