@@ -4,6 +4,7 @@ moto carries out no SAM transform, so what is applied here is the package's temp
 types that in_moto.py names. It tells no outputs of a stack that a change set made.
 """
 
+import json
 import secrets
 from pathlib import Path
 
