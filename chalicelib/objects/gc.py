@@ -4,7 +4,7 @@
             ─ superseded  no record names the upload and every sink has what superseded it: close it
             ─ parts       drop the attempts that Complete did not name
             ─ closing     nobody can be filing into it any more: delete blocks and the rows of its parts
-            ─ closed      nobody can be deleting its blocks any more: its row goes
+            ─ closed      nobody can be deleting its blocks any more: its row goes, unless a block came late
 
 While an upload's row says closing, its blocks may be deleted by any number of runs at once, for nothing
 can come to name them: the sink holds a record that would. Once the row is gone such a record, arriving
@@ -111,7 +111,7 @@ def _look(site: Site, row: RowId, form: bytes, owed: Set[tuple[str, str]] | None
         site.metadata.transact(end)
     except Conflict:
         return  # another run did the same, and was first
-    report.collected += upload_form is not None and entry.reason == due.CLOSED
+    report.collected += any(write.row == rows.upload(entry.upload) for write in end)
 
 
 def _next_step(site: Site, entry: Due, upload: Upload) -> list[Write]:
@@ -122,6 +122,9 @@ def _next_step(site: Site, entry: Due, upload: Upload) -> list[Write]:
         due_ms = site.clock.now_ms() + site.rules.leeway_ms
         return [due.put(site, due_ms, due.CLOSED, upload.id, entry.bucket_id, entry.key_hash)]
     if entry.reason == due.CLOSED:
+        if any(site.blocks.list_upload(upload.id)):  # whoever filed it so late may not delete
+            now_ms = site.clock.now_ms()
+            return [due.put(site, now_ms, due.CLOSING, upload.id, entry.bucket_id, entry.key_hash)]
         return [Delete(rows.upload(upload.id), encode_upload(upload))]
     return []
 

@@ -136,6 +136,22 @@ def test_a_block_kept_while_its_upload_is_closed(west, collector, photos):
     assert uploads.load(west, old.upload) is None
 
 
+def test_a_block_kept_after_the_second_look(west, collector, photos):
+    """It is seen when the row would go: the row stays, the block goes, then the row."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    ref = next(iter(part_refs(old, old.parts)))
+
+    late(west, ref, lambda: collect(collector, 2))
+
+    assert [old.upload] == list(west.blocks.uploads())
+    collect(collector, 1)
+    assert UploadState.CLOSING is uploads.load(west, old.upload).state
+    collect(collector, 2)
+    assert [] == list(west.blocks.uploads()) == gc.orphans(west)
+    assert uploads.load(west, old.upload) is None
+
+
 def test_a_block_kept_when_even_the_row_has_gone(west, collector, photos):
     """Whoever filed it has GC come once more: no block without a row, whatever time it took."""
     old = put(west, photos, "k", LARGE)
