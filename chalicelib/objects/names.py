@@ -111,11 +111,17 @@ class LocalNames:
         if standing is not None:
             bucket = decode_bucket(standing)
             raise (BucketAlreadyOwnedByYou if bucket.owner == owner else BucketAlreadyExists)(name)
-        owned = sum(1 for bucket in accounts.named_buckets(self._site) if bucket.owner == owner)
+        owned, before = 0, None
+        for bucket in accounts.all_buckets(self._site):
+            owned += bucket.owner == owner and bucket.state is not BucketState.DELETED
+            if bucket.name == name:
+                before = max(before, bucket.stamp) if before else bucket.stamp
         if owned >= BUCKETS_MAX:
             raise TooManyBuckets(f"{BUCKETS_MAX} buckets a user")
         now_ms = self._site.clock.now_ms()
-        stamp = stamps.after(None, now_ms, self._site.id)
+        # Newer than whatever had the name, though the clock went back: a site that hears of this one first
+        # gives it the name, and one that hears of the deletion first has the name free.
+        stamp = stamps.after(before, now_ms, self._site.id)
         bucket = Bucket(
             id=f"{stamp}-{self._site.ids.token(4)}",
             name=name,

@@ -359,3 +359,21 @@ def test_a_site_that_may_not_hold_a_bucket_cannot_open_it(net):
         assert Outcome.REFUSED is answer.outcome
 
     assert held == accounts.find_bucket(there, bucket.id)
+
+
+@pytest.mark.parametrize("first", ["new", "old"])
+def test_a_name_taken_again_after_the_clock_went_back(net, first):
+    """The new bucket has the name at every site, whichever of the two a site hears of first."""
+    make_bucket(net, "a")
+    net.deliver()
+    old = net["a"].names.decide("delete_bucket", {"name": "photos", "owner": "ann"})
+    net.clock.advance(-10 * MINUTE_MS)
+    new = make_bucket(net, "a")
+    forms = [encode_bucket(new), encode_bucket(old)]
+
+    for form in forms if first == "new" else reversed(forms):
+        replicated_accounts.apply(net["b"].site, "bucket", form, ("a",), FROM_PRIMARY)
+
+    assert new.stamp > old.stamp
+    for name in "ab":
+        assert [new] == list(accounts.named_buckets(net[name].site))
