@@ -126,8 +126,8 @@ def store_of(site: DeployedSite) -> Any:
         "s3",
         endpoint_url=told["CAUSEWAY_BLOCKS_ENDPOINT"],
         region_name=told["CAUSEWAY_BLOCKS_REGION"],
-        aws_access_key_id=told["CAUSEWAY_BLOCKS_ACCESS_KEY"],
-        aws_secret_access_key=told["CAUSEWAY_BLOCKS_SECRET_KEY"],
+        aws_access_key_id=told.get("CAUSEWAY_BLOCKS_ACCESS_KEY") or told["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=told.get("CAUSEWAY_BLOCKS_SECRET_KEY") or told["AWS_SECRET_ACCESS_KEY"],
     )
 
 

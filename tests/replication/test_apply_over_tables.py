@@ -3,7 +3,6 @@
 DirectPeer keeps the contract of ports/peers.py over memory and over real DynamoDB Local and MinIO.
 """
 
-import dataclasses
 import json
 import secrets
 
@@ -14,7 +13,7 @@ from chalicelib.adapters.dynamodb import client_config, create_tables, delete_ta
 from chalicelib.adapters.hashing import Blake3Hashing
 from chalicelib.adapters.vault import SealedVault
 from chalicelib.bootstrap.aws import AwsPlaces, blocks_over, dynamodb_client, metadata_over, s3_client
-from chalicelib.bootstrap.tables import direct_peer, peer_over, read_places
+from chalicelib.bootstrap.tables import SinkPlaces, direct_peer, peer_over, read_places
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Corrupt, Refused
 from chalicelib.objects import accounts
@@ -228,10 +227,8 @@ def test_a_description_that_is_none(tables, problem):
 
 
 def test_a_description():
-    """What is left out is AWS itself, and this site's leeway."""
+    """What is left out is AWS itself, its credentials, and this site's leeway."""
     places = read_places('{"dynamodb": {"prefix": "x"}, "bucket": {"name": "y", "region": "eu-west-1"}}')
 
-    assert ("x", "us-east-1", "", "y", "", "eu-west-1", "", None) == (
-        *dataclasses.astuple(places.aws),
-        places.leeway_ms,
-    )
+    assert places == SinkPlaces(AwsPlaces("x", "us-east-1", "", "y", "", "eu-west-1", ""), leeway_ms=None)
+    assert places.aws.bucket_keys is None
