@@ -4,7 +4,8 @@ In      events of a REST API (payload 1.0) and of a Function URL (payload 2.0), 
 Path    as sent: `path` and `rawPath` are still percent-encoded there. What a REST API cuts off, its stage,
         is part of what the client signed: Request.signed_path. An HTTP API decodes paths and is not supported
 Headers the gateway drops some that clients sign; they are put back where the body, or a constant, says
-        what they were: a signature over them then still proves that it is so
+        what they were: a signature over them then still proves that it is so. A signature itself cannot be
+        put back: AWS's notes say that a REST API drops an Authorization header that holds one of Version 4
 Limits  Lambda carries 6 MB of JSON each way, so BODY_BYTES_MAX of a body. A larger answer is never cut
         or turned into a 206 nobody asked for: it is an EntityTooLarge (400, which no client tries again)
         that says how to get the object. HEAD and listings are not touched by this
@@ -32,6 +33,10 @@ ENVELOPE_BYTES_MAX = 64 * 1024  # headers, path and context, as JSON
 BODY_BYTES_MAX = (PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX) * 3 // 4  # base64 makes 4 bytes of 3
 _SIGNED_HEADERS = re.compile(r"SignedHeaders=([^,\s]+)")
 _BLANK = Request("GET", b"/", (), Headers(), BytesBody(), secure=True, remote="")
+_SIGNATURE_LOST = (
+    "The request was signed, but the REST API in front of this function has taken its Authorization header away. "
+    "Use the site's Function URL, or presigned URLs, whose signature stands in the query."
+)
 _WAY_OUT = (
     "use `causeway cp`, which moves blocks straight to and from the block bucket, or this site's streaming "
     "endpoint (`causeway serve`); they have no such limit."
@@ -91,6 +96,7 @@ def request_of(event: Event) -> Request:
         query = _v1_query(event)
         pairs = _v1_headers(event)
         remote = (context.get("identity") or {}).get("sourceIp", "")
+        _needs_signature(Headers(pairs), query)
     headers = _put_back(Headers(pairs), query, body)
     return Request(
         method=method_of(event),
@@ -138,6 +144,13 @@ def _body(event: Event) -> bytes:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         raise errors.InvalidRequest("The gateway's event holds a body that is not base64.") from None
+
+
+def _needs_signature(headers: Headers, query: tuple[tuple[str, str], ...]) -> None:
+    """AccessDenied that says why, for a request that was signed in a header which is not here."""
+    signed = "authorization" in headers or "X-Amz-Signature" in dict(query)
+    if not signed and "x-amz-date" in headers and "x-amz-content-sha256" in headers:
+        raise errors.AccessDenied(_SIGNATURE_LOST)
 
 
 def _put_back(headers: Headers, query: tuple[tuple[str, str], ...], body: bytes) -> Headers:

@@ -1,4 +1,4 @@
-# What the REST API answers by itself, in the words S3 clients know.
+# What the REST API answers by itself, in the words S3 clients know. Its 413 cannot be worded.
 
 locals {
   error = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>%s</Code><Message>%s</Message><RequestId>$context.requestId</RequestId></Error>"
@@ -7,10 +7,6 @@ locals {
     THROTTLED           = local.slow
     QUOTA_EXCEEDED      = local.slow
     INTEGRATION_TIMEOUT = local.slow
-    REQUEST_TOO_LARGE = {
-      status = "400"
-      body   = format(local.error, "EntityTooLarge", "The body is larger than this endpoint takes. Use `causeway cp`, or the streaming server.")
-    }
     MISSING_AUTHENTICATION_TOKEN = {
       status = "405"
       body   = format(local.error, "MethodNotAllowed", "The specified method is not allowed against this resource.")

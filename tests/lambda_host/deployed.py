@@ -2,7 +2,7 @@
 
     with deployed("west", minio, dynamodb, moto) as site:        everything under names of its own
         site.host                                   LambdaSite
-        site.front("rest"), "domain", "url"         FrontSite, which clients' tests take for a site
+        site.front("rest"), "strict", "domain", "url"    FrontSite, which clients' tests take for a site
         site.keys                                   the administrator's
         site.wired()                                the same site in this process, to look behind it
 
@@ -93,8 +93,14 @@ class DeployedSite:
         return made["access_key"], made["secret_key"]
 
     def front(self, name: str) -> FrontSite:
-        """`rest`, `domain` or `url`."""
-        urls = {"rest": self.host.rest_url, "domain": self.host.domain_url, "url": self.host.function_url}
+        """`rest`, `strict`, `domain` or `url`."""
+        host = self.host
+        urls = {
+            "rest": host.rest_url,
+            "strict": host.strict_url,
+            "domain": host.domain_url,
+            "url": host.function_url,
+        }
         return FrontSite(name, urls[name], self.keys, self.settings())
 
     def settings(self) -> dict[str, str]:

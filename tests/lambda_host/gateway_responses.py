@@ -2,7 +2,8 @@
 
     GatewayResponses(declared).answer("INTEGRATION_TIMEOUT", request)
 
-Source  API Gateway developer guide, "Gateway response types", "Gateway responses in API Gateway"
+Source  API Gateway developer guide, "Gateway response types", "Gateway responses in API Gateway"; "Important
+        notes": "Customizing the default gateway response for 413 REQUEST_TOO_LARGE isn't currently supported"
 Unsure  how one of several templates is chosen: here by Accept, else the first
 """
 
@@ -39,6 +40,7 @@ DEFAULTS = {
     "THROTTLED": Default(429, "Too Many Requests", "TooManyRequestsException"),
     "INTEGRATION_FAILURE": Default(500, "Internal server error", "InternalServerErrorException"),
 }
+FIXED = {"REQUEST_TOO_LARGE", "REQUEST_TOO_LONG"}
 # Two of these are one type, and one has none but the default.
 NAMED = {"REQUEST_TOO_LONG": "REQUEST_TOO_LARGE", "MALFORMED": "DEFAULT_5XX"}
 
@@ -54,7 +56,8 @@ class GatewayResponses:
         default = DEFAULTS[name]
         said = message or default.message
         kind = NAMED.get(name, name)
-        chosen = self._declared.get(kind) or self._declared.get(f"DEFAULT_{default.status // 100}XX") or {}
+        declared = {} if name in FIXED else self._declared
+        chosen = declared.get(kind) or declared.get(f"DEFAULT_{default.status // 100}XX") or {}
         status = int(chosen.get("StatusCode") or default.status)
         content_type, body = self._body(chosen.get("ResponseTemplates") or {}, request, kind, said)
         headers = [("Date", now()), ("x-amzn-ErrorType", default.kind)]

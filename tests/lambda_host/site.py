@@ -65,6 +65,8 @@ class LambdaSite:
         if api is not None:
             self._servers["rest"] = Server(RestApi(api, self.functions).answer)
             self._servers["domain"] = Server(RestApi(api, self.functions, stage=False).answer)
+            strict = RestApi(api, self.functions, drops_signatures=True)
+            self._servers["strict"] = Server(strict.answer)
             self._stage = api.stage
         self._servers["invoke"] = Server(InvokeApi(self.functions).answer)
         if self._url_of in self.functions:
@@ -83,6 +85,11 @@ class LambdaSite:
     def rest_url(self) -> str:
         """The REST API below its stage."""
         return f"{self._servers['rest'].url}/{self._stage}"
+
+    @property
+    def strict_url(self) -> str:
+        """The same, but signatures in headers never arrive."""
+        return f"{self._servers['strict'].url}/{self._stage}"
 
     @property
     def domain_url(self) -> str:

@@ -72,6 +72,15 @@ def test_headers_that_are_dropped(site):
     assert {"host", "x-forwarded-for", "x-forwarded-proto", "x-amzn-trace-id"} <= lower
 
 
+def test_signatures_may_be_dropped(site):
+    """ "Important notes": Authorization "is dropped if it contains a Signature Version 4 signature"."""
+    signed = event_of(site.strict_url, "GET", "/b/k", headers=HEADERS)
+    basic = event_of(site.strict_url, "GET", "/b/k", headers={"Authorization": "Basic Zm9v"})
+
+    assert "Authorization" not in {*signed["headers"], *signed["multiValueHeaders"]}
+    assert basic["headers"]["Authorization"] == "Basic Zm9v"
+
+
 def test_bodies_are_base64(site):
     """ "Working with binary media types": */* makes every body binary, and an empty one null."""
     event = event_of(site.rest_url, "PUT", "/b/k", body=b"text", headers={"Content-Type": "text/plain"})
