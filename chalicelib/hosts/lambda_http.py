@@ -34,8 +34,8 @@ BODY_BYTES_MAX = (PAYLOAD_BYTES_MAX - ENVELOPE_BYTES_MAX) * 3 // 4  # base64 mak
 _SIGNED_HEADERS = re.compile(r"SignedHeaders=([^,\s]+)")
 _BLANK = Request("GET", b"/", (), Headers(), BytesBody(), secure=True, remote="")
 _SIGNATURE_LOST = (
-    "The request was signed, but the REST API in front of this function has taken its Authorization header away. "
-    "Use the site's Function URL, or presigned URLs, whose signature stands in the query."
+    "The request was signed, but the REST API in front of this function has taken its Authorization header "
+    "away. Use the site's Function URL, or presigned URLs, whose signature stands in the query."
 )
 _WAY_OUT = (
     "use `causeway cp`, which moves blocks straight to and from the block bucket, or this site's streaming "

@@ -1,4 +1,4 @@
-"""A REST API that lets no signed Authorization header through, as AWS's notes have it: what works, and what is said.
+"""A REST API that lets no signed Authorization header through, as AWS's notes have it.
 
 Presigned URLs work, for their signature stands in the query. Everybody else is shown to the Function URL.
 """
