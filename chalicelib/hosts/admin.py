@@ -34,7 +34,7 @@ from chalicelib.domain.errors import StoreError
 from chalicelib.hosts.failed import Failed
 from chalicelib.hosts.lambda_events import run_message
 from chalicelib.objects import accounts
-from chalicelib.objects.errors import InvalidRequest, NoSuchUser
+from chalicelib.objects.errors import InvalidRequest, NoSuchUser, UserAlreadyExists
 from chalicelib.ports.queues import NO_QUEUES, Queues
 from chalicelib.replication import setup, status
 from chalicelib.replication.node import Node
@@ -108,13 +108,16 @@ class AdminApi:
         return fields
 
     def _failure(self, problem: Exception) -> Response:
+        if isinstance(problem, NoSuchUser):  # S3 knows no users, so it has no error for these two
+            told = f"no user has access key {problem}; causeway user list shows them"
+            return _json(404, {"error": "NoSuchUser", "message": told})
+        if isinstance(problem, UserAlreadyExists):
+            return _json(409, {"error": "UserAlreadyExists", "message": str(problem)})
         failure = as_s3_error(problem)
         told = isinstance(problem, (StoreError, errors.S3Error, InvalidRequest)) and str(problem)
         if isinstance(failure, errors.InternalError):
             self._node.site.log.event("admin_request_failed", problem=repr(problem)[:300])
-        code = type(problem).__name__ if isinstance(problem, NoSuchUser) else failure.code
-        status_ = 404 if isinstance(problem, NoSuchUser) else failure.status
-        return _json(status_, {"error": code, "message": told or failure.message})
+        return _json(failure.status, {"error": failure.code, "message": told or failure.message})
 
     # ------------------------------------------------------------------- site
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from chalicelib.domain import stamp as stamps
 from chalicelib.domain.account import LOCAL, Bucket, BucketState, User
 from chalicelib.domain.errors import Conflict, StoreError
-from chalicelib.domain.forms import decode_bucket, encode_bucket
+from chalicelib.domain.forms import decode_bucket, encode_bucket, encode_user
 from chalicelib.domain.names import bucket_name_problem, check_site
 from chalicelib.objects import accounts, rows
 from chalicelib.objects.errors import (
@@ -38,7 +38,7 @@ from chalicelib.objects.errors import (
     UserAlreadyExists,
 )
 from chalicelib.objects.list import is_empty
-from chalicelib.ports.metadata import Write
+from chalicelib.ports.metadata import Check, Write
 from chalicelib.ports.site import Site
 
 BUCKETS_MAX = 1000  # per user: ListBuckets stays one page (Riak CS: 100, AWS: 10,000)
@@ -233,8 +233,20 @@ class LocalNames:
         if arguments.get("new_secret"):
             secret = self._new_secret(user.access_key)
             changed = replace(changed, secret=secret, secret_stamp=stamp)
-        accounts.save_user(self._site, user, changed, also=also(changed))
+        kept = self._administered(user) if user.admin and user.enabled and not changed.enabled else []
+        accounts.save_user(self._site, user, changed, also=[*also(changed), *kept])
         return changed
+
+    def _administered(self, without: User) -> list[Write]:
+        """What lets a commit fail unless somebody else may still administer this site. InvalidRequest if
+        nobody may now: whoever shut the last one out could not let anybody in again."""
+        for user in accounts.all_users(self._site):
+            if user.admin and user.enabled and user.access_key != without.access_key:
+                return [Check(rows.user(user.access_key), encode_user(user))]  # two may disable each other
+        raise InvalidRequest(
+            f"{without.access_key} is the last administrator; make another first: "
+            "causeway user create NAME --admin"
+        )
 
     def _new_secret(self, access_key: str) -> bytes:
         # 40 characters of base64, the form every S3 client expects of a secret key.

@@ -296,6 +296,37 @@ class TestUsers:
         assert west.vault.unwrap(user.secret, context) != west.vault.unwrap(changed.secret, context)
         assert changed.secret_stamp == changed.stamp > user.secret_stamp
 
+    def test_the_last_administrator_stays(self, west, decided):
+        """Who is shut out with nobody left inside could never come back."""
+        root = self.make(decided, "root", admin=True)
+        self.update(decided, self.make(decided, "shut out", admin=True), enabled=False)
+        self.make(decided, "no administrator")
+
+        with pytest.raises(InvalidRequest, match=f"{root.access_key} is the last administrator"):
+            self.update(decided, root, enabled=False)
+
+        assert root == accounts.find_user(west, root.access_key)
+        self.make(decided, "second", admin=True)
+        assert not self.update(decided, root, enabled=False).enabled
+        assert not self.update(decided, root, enabled=False).enabled, "who is out already is not the last"
+
+    def test_two_administrators_that_disable_each_other(self, west, decided, monkeypatch):
+        """Both see the other one; the commits let one of them win."""
+        one, two = (self.make(decided, name, admin=True) for name in ("one", "two"))
+        save = accounts.save_user
+
+        def raced(*args, **kwargs):
+            monkeypatch.undo()
+            self.update(decided, two, enabled=False)
+            save(*args, **kwargs)
+
+        monkeypatch.setattr(accounts, "save_user", raced)
+
+        with pytest.raises(InvalidRequest, match="last administrator"):
+            self.update(decided, one, enabled=False)
+
+        assert accounts.find_user(west, one.access_key).enabled
+
     def test_nobody(self, decided):
         """An access key that nobody has."""
         with pytest.raises(NoSuchUser):
