@@ -1,4 +1,4 @@
-"""`causeway bucket`: which sites may hold a bucket. S3 clients make and delete buckets."""
+"""`causeway bucket`: make buckets and say which sites may hold them. S3 clients make and delete them, too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ from typing import Annotated
 import typer
 
 from chalicelib.cli.command import At, command, noun
+from chalicelib.cli.failure import Exit, Failure, usage
 from chalicelib.cli.output import table
+from chalicelib.domain.names import bucket_name_problem
 
-app = noun("bucket", "List buckets and say which sites may hold them.")
+app = noun("bucket", "Make and list buckets, and say which sites may hold them.")
 EVERYWHERE = "*"
+
+
+@command(app, "create", "causeway bucket create films --data west", "causeway bucket create films --json")
+def create(at: At, name: Annotated[str, typer.Argument(help="Of letters, digits, hyphens.")]) -> None:
+    """Make a bucket that belongs to whoever asks; `bucket sites` says who may hold it, if not everybody."""
+    from chalicelib.cli.cp_site import Site, told  # late: boto3 takes half a second
+
+    problem = bucket_name_problem(name)
+    if problem:
+        raise usage(f"bucket name {name!r}: {problem}")
+    try:
+        at.site.get("site")  # the S3 client, tries and all, takes long to say that nobody answers
+    except Failure as failure:
+        if failure.exit is Exit.UNREACHABLE:
+            raise  # else it is no administrator who asks: anybody may make a bucket
+    s3 = Site(at.place).s3
+    with told():
+        s3.create_bucket(Bucket=name)
+    at.out.value({"created": name}, f"made {name}; it may be held everywhere")
 
 
 @command(app, "list", "causeway bucket list", "causeway bucket list --json | jq -r '.buckets[].name'")
@@ -34,11 +55,15 @@ def sites(
     at: At,
     name: Annotated[str, typer.Argument(help="The bucket.")],
     holders: Annotated[list[str], typer.Argument(metavar="SITE...", help="Site ids, or everywhere.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Name a site that there is no link to yet, too.")
+    ] = False,
 ) -> None:
     """Say which sites may hold a bucket from now on.
 
     What other sites hold already stays there; what they may hold now but lack comes with the next fullsync.
     """
     wanted = [EVERYWHERE if holder == "everywhere" else holder for holder in holders]
-    changed = at.site.post("buckets", name, sites=wanted)
-    at.out.value(changed, f"{name} may be held at {', '.join(holders)}")
+    changed = at.site.post("buckets", name, sites=wanted, anyway=anyway)
+    where = "everywhere" if EVERYWHERE in wanted else f"at {', '.join(holders)}"
+    at.out.value(changed, f"{name} may be held {where}")

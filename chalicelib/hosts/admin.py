@@ -6,7 +6,7 @@
     POST   /causeway/admin/users                      {name, email?, admin?} → user and secret, once
     POST   /causeway/admin/users/KEY                  {enabled?, name?, email?, new_secret?}
     GET    /causeway/admin/buckets                    all buckets and who may hold them
-    POST   /causeway/admin/buckets/NAME               {sites: [site, …] or ["*"]}
+    POST   /causeway/admin/buckets/NAME               {sites: [site, …] or ["*"], anyway?}
     GET    /causeway/admin/links                      all links, without secrets
     POST   /causeway/admin/links                      {site, endpoint, secret, …}: prove, then save
     DELETE /causeway/admin/links/SITE                 forget a link and what it was owed
@@ -37,6 +37,7 @@ from chalicelib.objects import accounts
 from chalicelib.objects.errors import InvalidRequest, NoSuchUser, UserAlreadyExists
 from chalicelib.ports.queues import NO_QUEUES, Queues
 from chalicelib.replication import setup, status
+from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
 from chalicelib.s3 import errors
 from chalicelib.s3.body import receive_small
@@ -163,8 +164,10 @@ class AdminApi:
         return {"buckets": [_bucket(bucket) for bucket in accounts.named_buckets(self._node.site)]}
 
     def _update_bucket(self, name: str, fields: Fields) -> Any:
-        arguments = {**_only(fields, "sites"), "name": name}
-        return _bucket(self._node.names.decide("update_bucket", arguments))
+        sites = _only(fields, "sites", "anyway").get("sites")
+        if not fields.get("anyway"):
+            setup.require_sites(self._node, sites)
+        return _bucket(self._node.names.decide("update_bucket", {"sites": sites, "name": name}))
 
     # ------------------------------------------------------------------ links
 
@@ -200,15 +203,17 @@ class AdminApi:
         node = self._node
         link = node.links.read().get(name)
         if action == "start":
+            setup.require_sink(link)
             node.start_fullsync(name, anyway=bool(fields.get("anyway")), dry_run=bool(fields.get("dry_run")))
             self._have_driven(name)
-        elif action == "stop":
+        elif action == "stop":  # of whatever link: one that is no sink any more may have a run left
             node.runs.stop(name, node.site.clock.now_ms())
         elif action == "interval":
+            setup.require_sink(link)
             setup.fullsync_interval(node, link.site, fields.get("interval_ms"))
         else:
             raise InvalidRequest("action: start, stop or interval")
-        return self._fullsync_status(name, fields)
+        return self._run(node.links.read().get(name))
 
     def _have_driven(self, name: str) -> None:
         """On functions, begin in seconds: the next minute's schedule would find the run, too."""
@@ -221,8 +226,10 @@ class AdminApi:
             self._node.site.log.event("fullsync_not_sent", link=name, problem=str(problem)[:300])
 
     def _fullsync_status(self, name: str, fields: Fields) -> Any:
-        link = self._node.links.read().get(name)
-        return {**asdict(self._node.runs.read(name)), "interval_ms": self._node.interval_ms(link)}
+        return self._run(setup.require_sink(self._node.links.read().get(name)))
+
+    def _run(self, link: Link) -> Fields:
+        return {**asdict(self._node.runs.read(link.site)), "interval_ms": self._node.interval_ms(link)}
 
     def _gc(self, name: str, fields: Fields) -> Any:
         site = self._node.site

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.domain.account import User
+from chalicelib.domain.account import EVERYWHERE, User
 from chalicelib.domain.errors import Refused, StoreError, Unavailable
 from chalicelib.domain.names import check_site
 from chalicelib.objects.errors import InvalidRequest
@@ -124,11 +124,29 @@ def disconnect(node: Node, site: str) -> None:
     node.outbox(site).drop()
 
 
+def require_sink(link: Link) -> Link:
+    """The link, if this site streams to it: to a source alone nothing is owed, and nothing is compared."""
+    if not link.sink:
+        raise InvalidRequest(f"{link.site} is no sink of this site; `causeway connect` makes it one")
+    return link
+
+
+def require_sites(node: Node, sites: Any) -> None:
+    """InvalidRequest unless each of these is this site or one it knows: what may be held at none of them is
+    replicated to nobody, and a slip of the pen would say so without a word."""
+    linked = sorted(node.links.read().by_site)
+    known = {EVERYWHERE, node.site.id, node.record.primary, *linked}
+    for site in sites if isinstance(sites, list) else ():
+        if site not in known:
+            raise InvalidRequest(
+                f"no link to a site {str(site)[:70]!r} (linked: {', '.join(linked) or 'none'}); "
+                "--anyway if it comes later"
+            )
+
+
 def realtime(node: Node, site: str, action: str) -> Link:
     """Switch a link's stream."""
-    link = node.links.read().get(site)
-    if not link.sink:
-        raise InvalidRequest(f"{site} is no sink of this site; `causeway connect` makes it one")
+    link = require_sink(node.links.read().get(site))
     if action == "enable":
         return _enable(node, link)
     if action == "start":
