@@ -29,6 +29,9 @@ class MemoryDirect:
     def presign_get(self, block_id, expires_s):
         return Presigned(f"memory:{block_id.upload}/{block_id.attempt}/{block_id.number}", {})
 
+    def refuses_unsigned(self):
+        return True
+
     def vouched(self, block_id):
         body = self._blocks.get(BlockRef(block_id, Block(0, b"", b""), ""))
         return None if body is None else Vouched(len(body), sha256(body).digest())

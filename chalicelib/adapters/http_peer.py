@@ -2,7 +2,8 @@
 
 In      endpoint (https://… or http:// to loopback only), CA file, the link's secret
 Errors  Unavailable: not sent, or asked in vain · Indeterminate: a write whose answer was lost, or came from
-        something between the sites (a gateway's 504)
+        something between the sites (a gateway's 504). `unreached`, `unanswered`: why asking anything else
+        at once would be waiting in vain again
         Refused, Conflict, Corrupt, NoRoom, Missing: what the other site said, by name
         Texts name the site, never where it is: clients read them. The log names the endpoint
 Source  DESIGN §5 "Links"; ports.peers; urllib3's pool does connections, TLS and time-outs.
@@ -26,12 +27,15 @@ from chalicelib.ports.system import Log
 T = TypeVar("T")
 
 CONNECT_S = 3.0  # a site that does not answer a SYN is down
-READ_S = 60.0  # a block over a slow line
+READ_S = 60.0  # without a byte, for a server: a block over a slow line
+FUNCTION_READ_S = 8.0  # for a function: two sites asked in vain, connections included, fit an API's 29 s
+SLOW_READ_S = 25.0  # for what may take long where it is done: a fold, 20 s at most; what a terabyte lacks
 POOL_SIZE = 16
 _ERRORS: dict[str, type[StoreError]] = {
     name: getattr(errors, name)
     for name in ("Refused", "Corrupt", "Conflict", "NoRoom", "Missing", "Unavailable", "Indeterminate")
 }
+_SLOW = frozenset({"fold", "tree", "wanted"})  # no client waits for these
 _WRITES = frozenset({"apply", "put_block", "decide", "bucket_empty"})
 _NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
@@ -49,6 +53,7 @@ class HttpPeer:
         now_ms: Callable[[], int],
         ca_file: str = "",
         log: Log | None = None,
+        read_s: float = READ_S,
     ) -> None:
         self._endpoint = check_endpoint(endpoint)
         self._me = me
@@ -56,11 +61,11 @@ class HttpPeer:
         self._secret = secret
         self._now_ms = now_ms
         self._log = log
+        self._read_s = read_s
         self._trouble = ""  # as last logged: a link that is down is asked twice a second
         self._pool = urllib3.PoolManager(
             maxsize=POOL_SIZE,
             retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
             ca_certs=ca_file or None,
             cert_reqs="CERT_REQUIRED",
         )
@@ -90,19 +95,24 @@ class HttpPeer:
             "content-type": "application/octet-stream",
         }
         try:
-            status, frame = self._exchange(path, body, headers)
+            status, frame = self._exchange(verb, path, body, headers)
         except _NOT_SENT as problem:
             self._tell(verb, problem)
-            raise Unavailable(f"site {self._other} does not answer") from problem
+            down = Unavailable(f"site {self._other} does not answer")
+            down.unreached = True
+            raise down from problem
         except urllib3.exceptions.HTTPError as problem:
             self._tell(verb, problem)
             tls = isinstance(problem, urllib3.exceptions.SSLError)
             what = "TLS" if tls else "the connection"
-            raise _lost(verb, f"{what} to site {self._other} failed: {type(problem).__name__}") from problem
+            lost = _lost(verb, f"{what} to site {self._other} failed: {type(problem).__name__}")
+            lost.unanswered = isinstance(problem, urllib3.exceptions.TimeoutError)
+            raise lost from problem
         return self._read(verb, status, frame)
 
-    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    def _exchange(self, verb: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """Status and body, of which no more is read than a frame may have, in no encoding but its own."""
+        read_s = max(self._read_s, SLOW_READ_S) if verb in _SLOW else self._read_s
         answer = self._pool.request(
             "POST",
             self._endpoint + path,
@@ -111,6 +121,7 @@ class HttpPeer:
             redirect=False,
             preload_content=False,
             decode_content=False,
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
         )
         frame = answer.read(wire.FRAME_BYTES_MAX + 1)
         if len(frame) > wire.FRAME_BYTES_MAX:

@@ -21,6 +21,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from chalicelib.domain.errors import Indeterminate, NoRoom, StoreError, Unavailable
+from chalicelib.domain.errors import Indeterminate, NoRoom, StoreDown, StoreError, Unavailable
 from chalicelib.domain.filing import check_block, check_document, check_token, fan_out
 from chalicelib.domain.manifest import BlockId, BlockRef
 from chalicelib.ports.blocks import Buffer
@@ -54,9 +55,17 @@ _NEVER_SENT = (
 _ABSENT = frozenset({"NoSuchKey"})  # NoSuchBucket is no answer about a block
 _ABSENT_HEAD = frozenset({"404", "NoSuchKey"})  # a HEAD's answer has no body to say more in
 # Signed with a PUT where the store heeds headers that are not: MinIO makes a copy of it, over what is there,
-# given x-amz-copy-source, and checks no SHA-256 given another algorithm. AWS refuses unsigned x-amz-*.
-_GUARDS = {"x-amz-copy-source-if-match": "none", "x-amz-checksum-algorithm": "SHA256"}
+# given x-amz-copy-source, checks no SHA-256 given another algorithm, and keeps the block as somebody's replica,
+# under tags or in another class if told so. AWS refuses unsigned x-amz-*.
+_GUARDS = {
+    "x-amz-checksum-algorithm": "SHA256",
+    "x-amz-copy-source-if-match": "none",
+    "x-amz-storage-class": "STANDARD",
+    "x-amz-tagging": "",
+    "x-minio-source-replication-request": "false",
+}
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
+SHA256_BYTES = 32
 _SHA256_CHARS = 44  # of base64; a composite one ends in "-N" and is of no use here
 
 
@@ -231,20 +240,41 @@ def _name(prefix: str, block_id: BlockId) -> str:
 
 class S3Direct:
     """The same blocks for whoever holds a URL. `public` gives a client for the endpoint that others see,
-    `client` one for ours: asked for at each use, so that who never presigns need not have made them."""
+    `client` one for ours: made at each use, so that who never presigns need not have them. `asked` says
+    whether a store refuses what is unsigned (s3_unsigned)."""
 
     def __init__(
-        self, client: Callable[[], Any], public: Callable[[], Any], bucket: str, prefix: str = ""
+        self,
+        client: Callable[[], Any],
+        public: Callable[[], Any],
+        asked: Callable[[Any, str, str], bool],
+        bucket: str,
+        prefix: str = "",
     ) -> None:
         self._client = client
         self._public = public
+        self._asked = asked
         self._bucket = bucket
         self._prefix = prefix
+        self._safe = False
+        self._asks = Lock()
+
+    def refuses_unsigned(self) -> bool:
+        """AWS does. Any other store is asked, until it says so; operators mend it while we run."""
+        if self._safe:
+            return True
+        with self._asks, _asking(writes=False):
+            client = self._client()
+            self._safe = self._safe or _is_aws(client) or self._asked(client, self._bucket, self._unsigned)
+        return self._safe
 
     def presign_put(self, block_id: BlockId, size: int, sha256: bytes, expires_s: int) -> Presigned:
         """Length and hash are signed headers, so the store takes no other bytes; what is there stays."""
+        if len(sha256) != SHA256_BYTES:
+            raise ValueError("a SHA-256 has 32 bytes")
         digest = b64encode(sha256).decode()
-        guards = self._guards()
+        with _asking(writes=False):
+            guards = self._guards()
         url = self._presigned(
             "put_object",
             expires_s,
@@ -259,7 +289,7 @@ class S3Direct:
     def _guards(self) -> dict[str, str]:
         """Headers that every PUT to this store has to be signed with."""
         client = self._public()
-        if (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS):
+        if _is_aws(client):
             return {}
         client.meta.events.register("before-sign.s3.PutObject", _guard, unique_id=_guard.__name__)
         return _GUARDS
@@ -290,6 +320,15 @@ class S3Direct:
         digest = b64decode(value) if len(value) == _SHA256_CHARS else b""
         return Vouched(head["ContentLength"], digest)
 
+    @property
+    def _unsigned(self) -> str:
+        """What is asked with, where blocks are; the store is left without it either way."""
+        return _name(self._prefix, BlockId("unsigned", "d0", 0))
+
+
+def _is_aws(client: Any) -> bool:
+    return (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_HOSTS)
+
 
 def _guard(request: Any, **_: Any) -> None:
     for name, value in _GUARDS.items():
@@ -312,10 +351,10 @@ def _named(problem: Exception, writes: bool) -> StoreError:
         if status == 507:  # MinIO's disks are full
             return NoRoom(told)
         if 400 <= status < 500:
-            return Unavailable(told)
+            return StoreDown(told)
     elif isinstance(problem, _NEVER_SENT):
-        return Unavailable(told)
-    return Indeterminate(told) if writes else Unavailable(told)
+        return StoreDown(told)
+    return Indeterminate(told) if writes else StoreDown(told)
 
 
 def _code(problem: ClientError) -> str:

@@ -20,6 +20,7 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
     if settings.backend is not Backend.AWS:
         return None
     from chalicelib.adapters.s3_blocks import S3Direct, direct_config
+    from chalicelib.adapters.s3_unsigned import refuses_unsigned
 
     places = own_places(settings)
     public_endpoint = settings.blocks_public_endpoint or places.bucket_endpoint
@@ -43,6 +44,7 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
     return S3Direct(
         lambda: client(places.bucket_endpoint),
         lambda: client(public_endpoint),
+        refuses_unsigned,
         places.bucket,
         places.bucket_prefix,
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from chalicelib.domain import wire
 from chalicelib.domain.errors import StoreError
 from chalicelib.ports.metadata import Metadata
+from chalicelib.ports.system import Log
 from chalicelib.replication.door import PeerDoor
 from chalicelib.replication.links import RECORD
 from chalicelib.s3.errors import S3Error
@@ -60,7 +61,7 @@ def live(request: Request) -> Response:
     return text(200, "live\n") if request.method in _READING else text(405, "GET only\n")
 
 
-def ready(metadata: Metadata) -> Handler:
+def ready(metadata: Metadata, log: Log) -> Handler:
     """The site can read what it stored."""
 
     def handle(request: Request) -> Response:
@@ -69,7 +70,8 @@ def ready(metadata: Metadata) -> Handler:
         try:
             found = metadata.get([RECORD])[0]
         except StoreError as problem:
-            return text(503, f"not ready: {problem}\n")
+            log.event("not_ready", level="error", problem=str(problem)[:300])
+            return text(503, "not ready: the tables cannot be read now, and the log says why\n")
         return text(200, "ready\n") if found else text(503, "not ready: this site was never set up\n")
 
     return handle

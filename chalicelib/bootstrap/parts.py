@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from chalicelib.adapters.hashing import Blake3Hashing
-from chalicelib.adapters.http_peer import HttpPeer
+from chalicelib.adapters.http_peer import READ_S, HttpPeer
 from chalicelib.adapters.system import ByteBudget, JsonLog, SystemClock, SystemIds, ThreadParallel
 from chalicelib.adapters.vault import AesVault
 from chalicelib.bootstrap.aws import own_places
@@ -100,8 +100,15 @@ def site_record(settings: Settings, stores: Stores) -> SiteRecord:
     return record
 
 
-def wire(settings: Settings, stores: Stores, log: Log, wake: Callable[[], None] = lambda: None) -> Node:
-    """The site and its links; `wake` is called after a commit that owes something to a sink."""
+def wire(
+    settings: Settings,
+    stores: Stores,
+    log: Log,
+    wake: Callable[[], None] = lambda: None,
+    read_s: float = READ_S,
+) -> Node:
+    """The site and its links; `wake` is called after a commit that owes something to a sink, and `read_s` is
+    how long another site is waited for."""
     clock, ids, hashing = SystemClock(), SystemIds(), Blake3Hashing()
     record = site_record(settings, stores)
     # Links lie in a row of their own: a local read is cheaper than being behind.
@@ -126,10 +133,10 @@ def wire(settings: Settings, stores: Stores, log: Log, wake: Callable[[], None] 
         read_only=settings.read_only,
         direct=direct_blocks(settings),
     )
-    return node(site, record, links, dialler(site, settings), stores.counters)
+    return node(site, record, links, dialler(site, settings, read_s), stores.counters)
 
 
-def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
+def dialler(site: Site, settings: Settings, read_s: float = READ_S) -> Callable[[Link], Peer]:
     """Link → Peer, one connection pool for each link as it is set up now."""
 
     @lru_cache(maxsize=256)
@@ -142,6 +149,7 @@ def dialler(site: Site, settings: Settings) -> Callable[[Link], Peer]:
             now_ms=site.clock.now_ms,
             ca_file=ca_file or str(settings.ca_file or ""),
             log=site.log,
+            read_s=read_s,
         )
 
     @lru_cache(maxsize=256)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chalicelib.adapters.http_peer import FUNCTION_READ_S
+from chalicelib.adapters.http_peer import FUNCTION_READ_S
 from chalicelib.bootstrap.front import Handler, front, live, peers, ready
 from chalicelib.bootstrap.parts import open_log, wire
 from chalicelib.bootstrap.start import EVERY_POWER, Powers
@@ -44,7 +46,7 @@ def build_worker(settings: Settings, faces: Faces = no_faces) -> Wired:
     stores = join_directory(settings) if directory else open_aws(settings)
     log = open_log(settings)
     # No wake: the main process sees every commit to its tables.
-    node = wire(settings, stores, log)
+    node = wire(settings, stores, log, read_s=FUNCTION_READ_S)
     return Wired(node, handler(node, settings, faces), node.site.clock, log, stores.close)
 
 
@@ -52,7 +54,7 @@ def build_function(settings: Settings, faces: Faces = no_faces, powers: Powers =
     """A Lambda function; `powers` are what its role allows."""
     log = open_log(settings)
     stores = open_aws(settings, powers)
-    node = wire(settings, stores, log)
+    node = wire(settings, stores, log, read_s=FUNCTION_READ_S)
     return Wired(node, handler(node, settings, faces), node.site.clock, log, stores.close)
 
 
@@ -61,7 +63,7 @@ def handler(node: Node, settings: Settings, faces: Faces = no_faces) -> Handler:
     s3 = S3Service(node.site, node.names, settings.base_domains)
     routes: list[tuple[bytes, Handler]] = [
         (b"/health/live", live),
-        (b"/health/ready", ready(node.site.metadata)),
+        (b"/health/ready", ready(node.site.metadata, node.site.log)),
         (frames.PATH.encode(), peers(PeerDoor(node.site, node.links, node.sink_of))),
         *faces(node, s3, settings),
     ]

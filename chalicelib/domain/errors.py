@@ -4,6 +4,7 @@
     ├── Determinate            it did NOT happen: safe to try again, or to tell the client so
     │   ├── Conflict           a compare-and-set found another value: read again, decide again
     │   ├── Unavailable        the store or the peer refused before doing anything
+    │   │   └── StoreDown      the same in a service's own words, which clients are not told
     │   ├── Busy               nobody gave a block buffer back in time: try again later
     │   └── NoRoom             below the free-space floor: reads and deletes still work
     ├── Indeterminate          it MAY have happened: read back and find out, never guess
@@ -16,7 +17,10 @@ Source  Materialize persist's Determinate/Indeterminate split (research/models.m
 
 
 class StoreError(Exception):
-    """Base of everything the ports may raise."""
+    """Base of everything the ports may raise. Of another site that was asked:"""
+
+    unreached = False  # there was not even a connection: it is down, whatever was asked of it
+    unanswered = False  # nothing came in the time there was: it is down, or this was too much for it
 
 
 class Determinate(StoreError):
@@ -29,6 +33,10 @@ class Conflict(Determinate):
 
 class Unavailable(Determinate):
     """The store or peer could not be asked; nothing happened."""
+
+
+class StoreDown(Unavailable):
+    """The same; the text is AWS's or MinIO's, names accounts, roles and tables, and is for the log alone."""
 
 
 class Busy(Determinate):

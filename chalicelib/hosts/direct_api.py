@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ from chalicelib.objects.errors import InvalidRequest, ObjectsError, Precondition
 from chalicelib.objects.multipart import NamedPart
 from chalicelib.objects.put import PutRequest
 from chalicelib.ports.site import Site
-from chalicelib.s3 import errors, names
+from chalicelib.s3 import door, errors, names
 from chalicelib.s3.attributes import Attributes, read_attributes, refuse_unsupported
 from chalicelib.s3.body import receive_small
 from chalicelib.s3.caller import Caller
@@ -45,7 +46,7 @@ from chalicelib.s3.stored import put_request
 
 PREFIX = "/causeway/direct/"
 BODY_BYTES_MAX = 1024 * 1024  # 10,000 parts by number and ETag
-SHA256_DIGITS = 64
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Fields = dict[str, Any]
 
 
@@ -89,7 +90,9 @@ class DirectApi:
         failure = as_s3_error(problem)
         if isinstance(failure, errors.InternalError):
             self._site.log.event("direct_request_failed", level="error", problem=type(problem).__name__)
-        told = isinstance(problem, (StoreError, ObjectsError)) and failure.status != 404 and str(problem)
+        if isinstance(problem, StoreError):  # in words of the store's, which are not for clients
+            self._site.log.event("direct_request_failed", level="error", problem=str(problem)[:300])
+        told = isinstance(problem, ObjectsError) and failure.status != 404 and str(problem)
         return _json(failure.status, {"error": failure.code, "message": told or failure.message})
 
     # ----------------------------------------------------------------- upload
@@ -97,6 +100,7 @@ class DirectApi:
     def _begin(self, caller: Caller, bucket: OpenBucket, key: str, fields: Fields) -> Fields:
         size = _number(fields, "size", 0)
         sent = Headers(tuple(_header_pairs(fields.get("headers", {}))))
+        door.check_size(sent)  # as if they had come as headers
         refuse_unsupported(sent)
         part_blocks = direct_put.part_blocks(self._site, size)
         wanted = _request(caller, key, fields, read_attributes(sent))
@@ -233,12 +237,9 @@ def _wanted(fields: Fields) -> list[direct_put.WantedPart]:
 
 def _block(fields: Fields) -> Any:
     size, digits = _number(fields, "size"), _text(fields, "sha256")
-    if size > 2**31 or len(digits) != SHA256_DIGITS or not digits.isascii():
+    if size > 2**31 or not SHA256.fullmatch(digits):  # bytes.fromhex would skip blanks
         raise InvalidRequest("a block has a size and a sha256 of 64 hex digits")
-    try:
-        return direct_put.vouched_block(size, bytes.fromhex(digits))
-    except ValueError as problem:
-        raise InvalidRequest("a block's sha256 is 64 hex digits") from problem
+    return direct_put.vouched_block(size, bytes.fromhex(digits))
 
 
 def _header_pairs(headers: Any) -> list[tuple[str, str]]:

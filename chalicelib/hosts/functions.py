@@ -9,7 +9,8 @@ Source  DESIGN §4; AWS Lambda Powertools: Logger, Metrics, Tracer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -92,25 +93,32 @@ def _until_ms(context: Any) -> int:
 
 @_told
 def sweep(event: Event, context: Any) -> lambda_events.Count:
-    """Each minute: whatever is due. And how far every sink is behind."""
+    """Each minute: how far every sink is behind; then whatever is due. In this order, and written at once,
+    for the alarm must hear of it should serving not come to its end."""
     node = site().node
+    _lags(node.site.id, lambda_events.lags(node))
     count = lambda_events.sweep(node, context.get_remaining_time_in_millis())
     _count("sweep", count)
-    lags = lambda_events.lags(node)
-    worst_s = max((lag.age_ms / 1000 for lag in lags.values()), default=0.0)
-    metrics.add_metric(name="lag_seconds", unit=MetricUnit.Seconds, value=worst_s)
-    for sink, lag in lags.items():
-        _lag(node.site.id, sink, lag)
     return count
 
 
-def _lag(name: str, sink: str, lag: lambda_events.Lag) -> None:
-    dimensions = {"site": name, "link": sink}
+def _lags(name: str, lags: Mapping[str, lambda_events.Lag]) -> None:
+    worst_s = max((lag.age_ms / 1000 for lag in lags.values()), default=0.0)
+    with _written({"site": name}) as told:
+        told.add_metric(name="lag_seconds", unit=MetricUnit.Seconds, value=worst_s)
+    for sink, lag in lags.items():
+        with _written({"site": name, "link": sink}) as told:
+            told.add_metric(name="lag_seconds", unit=MetricUnit.Seconds, value=lag.age_ms / 1000)
+            told.add_metric(name="records_behind", unit=MetricUnit.Count, value=lag.records)
+            told.add_metric(name="blocks_behind", unit=MetricUnit.Count, value=lag.blocks)
+            told.add_metric(name="bytes_behind", unit=MetricUnit.Bytes, value=lag.bytes)
+
+
+@contextmanager
+def _written(dimensions: dict[str, str]) -> Iterator[EphemeralMetrics]:
+    """Metrics of their own, written when the block ends, not when the function does."""
     told = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE, default_dimensions=dimensions)
-    told.add_metric(name="lag_seconds", unit=MetricUnit.Seconds, value=lag.age_ms / 1000)
-    told.add_metric(name="records_behind", unit=MetricUnit.Count, value=lag.records)
-    told.add_metric(name="blocks_behind", unit=MetricUnit.Count, value=lag.blocks)
-    told.add_metric(name="bytes_behind", unit=MetricUnit.Bytes, value=lag.bytes)
+    yield told
     told.flush_metrics()
 
 

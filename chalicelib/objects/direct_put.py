@@ -43,6 +43,7 @@ from chalicelib.ports.site import Site
 BLOCKS_MAX = 500  # in one call: its URLs fit a function's answer, its HEADs a function's time
 URL_MS = 15 * 60 * 1000  # how long a URL is good, if leeway is not shorter
 ALGORITHM, KIND = "SHA256", "COMPOSITE"
+SHA256_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ class WantedPart:
 
 
 def vouched_block(size: int, sha256: bytes) -> Block:
-    """A block that the store took by its SHA-256."""
+    """A block that the store took by its SHA-256; InvalidRequest if that is none."""
+    if len(sha256) != SHA256_BYTES:
+        raise InvalidRequest("a SHA-256 has 32 bytes")
     return Block(size, sha256, b"", HashAlgorithm.SHA256)
 
 
@@ -75,6 +78,12 @@ def offered(site: Site) -> DirectBlocks:
     """What presigns at this site."""
     if site.direct is None:
         raise errors.NotImplemented("this endpoint streams: use ordinary PUT and GET, of any size")
+    if not site.direct.refuses_unsigned():
+        site.log.event("store_takes_unsigned_writes", level="error", see="docs/direct.md")
+        raise errors.NotImplemented(
+            "this site gives out no URLs, for its block store takes writes that nobody has signed: use "
+            "ordinary PUT and GET; docs/direct.md says what an operator does about it"
+        )
     return site.direct
 
 

@@ -3,12 +3,15 @@
     presign_put(block_id, size, sha256, expires_s)   → Presigned   the client PUTs exactly these bytes
     presign_get(block_id, expires_s)                 → Presigned   the client GETs the block
     vouched(block_id)                                → Vouched or None
+    refuses_unsigned()                               whether URLs may be given out at all
 
 Promises
   presign_put  the store takes nothing but `size` bytes of that SHA-256, and refuses once something is filed
                there: every header named must be sent, for the signature covers it.
   vouched      what the store itself says it checked at write; None if nothing is filed there. A store that
                kept no SHA-256 of the whole gives b"": that is no answer of ours to build on.
+  refuses_unsigned  False where whoever knows the access key, which every URL shows, may write: then the site
+               gives no URL to anybody.
   secrecy      a URL is a permission for whoever holds it: it goes to who asked, into no log.
 A site without such a store has none (`Site.direct` is None) and streams.
 Errors  Unavailable: the store cannot say now
@@ -48,6 +51,9 @@ class DirectBlocks(Protocol):
 
     def presign_get(self, block_id: BlockId, expires_s: int) -> Presigned:
         """A GET of one block."""
+
+    def refuses_unsigned(self) -> bool:
+        """Whether the store takes nothing from who has not signed it; asked until it does."""
 
     def vouched(self, block_id: BlockId) -> Vouched | None:
         """Size and SHA-256 of a block as the store checked them."""

@@ -4,6 +4,7 @@
 
 Written when it changes and at most every KEEP_MS while it does not: an operator needs to know that a
 link is up and since when it was last used, not every request's time.
+Beside it this process remembers, for itself, which sites it heard of lately and which it waited for in vain.
 Source  DESIGN §1.8; Riak CS `connected_clusters` (research/riakcs.md §1.8).
 """
 
@@ -17,6 +18,8 @@ from chalicelib.ports.metadata import Metadata, Put, RowId, Table
 from chalicelib.ports.system import Clock
 
 KEEP_MS = 5000
+HEARD_MS = 15_000  # who answered so lately is not asked whether it is there
+DOWN_MS = 90_000  # until then the next sweep has asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,13 @@ class Contacts:
         self._metadata = metadata
         self._clock = clock
         self._noted: dict[str, Contact] = {}
+        self._heard_ms: dict[str, int] = {}
+        self._down_ms: dict[str, int] = {}
 
-    def note(self, peer: str, error: str = "") -> None:
-        """A call to `peer` went well, or failed with `error`."""
+    def note(self, peer: str, error: str = "", *, down: bool = False) -> None:
+        """A call to `peer` went well, or failed with `error`; `down` if it does not answer at all."""
+        if down or not error:
+            self.remember(peer, down=down)
         now_ms = self._clock.now_ms()
         before = self._noted.get(peer)
         same = before is not None and (before.up, before.error) == (not error, error)
@@ -53,6 +60,24 @@ class Contacts:
             self._metadata.transact([Put(_row(peer), codec.encode_document(asdict(contact)))])
         except StoreError:
             self._noted.pop(peer, None)  # noted next time; status is never worth failing for
+
+    def remember(self, peer: str, *, down: bool) -> None:
+        """In this process alone."""
+        now, before = (self._down_ms, self._heard_ms) if down else (self._heard_ms, self._down_ms)
+        now[peer] = self._clock.now_ms()
+        before.pop(peer, None)
+
+    def heard(self, peer: str) -> bool:
+        """Whether it answered this process lately."""
+        return self._lately(self._heard_ms, peer, HEARD_MS)
+
+    def down(self, peer: str) -> bool:
+        """Whether this process waited for it in vain lately, and has not heard of it since."""
+        return self._lately(self._down_ms, peer, DOWN_MS)
+
+    def _lately(self, times: dict[str, int], peer: str, within_ms: int) -> bool:
+        at_ms = times.get(peer)
+        return at_ms is not None and 0 <= self._clock.now_ms() - at_ms < within_ms
 
     def read(self, peer: str) -> Contact:
         """The last word on `peer`."""

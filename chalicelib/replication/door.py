@@ -21,6 +21,7 @@ from chalicelib.domain.errors import (
     Missing,
     NoRoom,
     Refused,
+    StoreDown,
     StoreError,
     Unavailable,
 )
@@ -34,6 +35,7 @@ Answer = tuple[dict[str, Any], list[bytes]]
 Verb = Callable[[Sink, dict[str, Any], list[bytes]], Answer]
 PREFIXES_MAX = 256
 INCOMPLETE_MAX = 1000
+RUN_MAX = 64
 ASKED_MAX = 64  # sites a request may name: more than any sensible topology has
 SMALL_BYTES_MAX = 64 * 1024  # of a question; what is longer counts against the buffers
 _LARGE = frozenset({"apply", "put_block"})  # carry records and blocks, and take no buffers themselves
@@ -94,6 +96,13 @@ def _get_block(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer
     return {"found": body is not None}, [body] if body is not None else []
 
 
+def _fold(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+    run = str(header["run"])
+    if len(run) > RUN_MAX:
+        raise Refused("no run has so long a name")
+    return {"folded": sink.fold(run, int(header["for_ms"]))}, []
+
+
 def _tree(sink: Sink, header: dict[str, Any], blobs: list[bytes]) -> Answer:
     prefixes = [str(prefix) for prefix in header["prefixes"]]
     if len(prefixes) > PREFIXES_MAX:
@@ -132,6 +141,7 @@ VERBS: dict[str, Verb] = {
     "wanted": _wanted,
     "put_block": _put_block,
     "get_block": _get_block,
+    "fold": _fold,
     "tree": _tree,
     "entries": _entries,
     "incomplete": _incomplete,
@@ -158,7 +168,7 @@ class PeerDoor:
             name = path.removeprefix(wire.PATH)
             verb = VERBS.get(name)
             if verb is None or method != "POST":
-                raise Refused("no such verb")
+                raise Refused(wire.NO_SUCH_VERB)
             with self._room(name, length):
                 body = read()
                 if not wire.same(wire.body_hash(body), headers.get(wire.BODY, "")):
@@ -173,7 +183,11 @@ class PeerDoor:
     def _problem(self, problem: StoreError) -> tuple[int, bytes]:
         kind = next(k for k in type(problem).__mro__ if k in _STATUS or k is StoreError)
         name = kind.__name__ if kind in _STATUS else "Unavailable"
-        return _STATUS.get(kind, 503), wire.pack({"error": name, "message": str(problem)})
+        told = str(problem)
+        if isinstance(problem, StoreDown):
+            self._site.log.event("store_down", problem=told[:300])
+            told = "its stores do not answer now; its log says why"
+        return _STATUS.get(kind, 503), wire.pack({"error": name, "message": told})
 
     def _room(self, verb: str, length: int) -> AbstractContextManager[None]:
         """Room for a body of that length: no verb may wait for buffers while its own request holds some."""

@@ -52,7 +52,8 @@ class Asks:
 
 
 class Fullsync:
-    """One run over one link, a step at a time; a step ends soon after `until_ms`."""
+    """One run over one link, a step at a time. Once `until_ms` has passed a step begins no more blocks than
+    the first few, and folds no more; it ends when the batch of records it has begun is answered."""
 
     def __init__(
         self, site: Site, link: Link, peer: Peer, counters: Counters, until_ms: int | None = None
@@ -244,8 +245,8 @@ class Fullsync:
         last, looked_at = run.cursor.bucket, 0
         copied, repaired, failed = 0, 0, 0
         for bucket_id, hashed in page:
-            if copied >= BLOCK_BYTES_MAX:
-                break
+            if copied >= BLOCK_BYTES_MAX or (looked_at and self._late()):
+                break  # never without a record looked at: a step comes forward, or it would never end
             before, last, looked_at = last, f"{bucket_id}/{hashed}", looked_at + 1
             record = self._mine(bucket_id, hashed)
             if run.dry_run:
@@ -270,6 +271,9 @@ class Fullsync:
         if looked_at == len(page) < RECORDS_MAX:
             return replace(run, cursor=Cursor(Phase.DONE), tally=tally)
         return replace(run, cursor=Cursor(Phase.BLOCKS, last), tally=tally)
+
+    def _late(self) -> bool:
+        return self._until_ms is not None and self._site.clock.now_ms() >= self._until_ms
 
     def _mine(self, bucket_id: str, hashed: str) -> Record | None:
         """This site's record of a key, if the link may carry it."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chalicelib.domain.errors import Conflict, StoreError
 from chalicelib.objects import documents, gc
@@ -30,6 +31,7 @@ from chalicelib.replication.proxy_get import ProxyGetBlocks
 from chalicelib.replication.realtime import Progress, Realtime
 from chalicelib.replication.runs import LEASE_MS, Phase, Run, Runs, State
 from chalicelib.replication.sink import Sink
+from chalicelib.replication.turns import by_turns, in_turn
 
 Dial = Callable[[Link], Peer]
 
@@ -65,62 +67,76 @@ class Node:
         )
 
     def _realtime(self, link: Link, until_ms: int | None = None) -> Realtime:
-        return Realtime(self.site, link, self.dial(link), self.outbox(link.site), self.counters, until_ms)
+        peer, outbox, heard = self.dial(link), self.outbox(link.site), self.contacts.heard(link.site)
+        return Realtime(self.site, link, peer, outbox, self.counters, until_ms, heard=heard)
 
-    def serve_records(self, link: Link) -> Progress:
-        """Send one batch of records that are due."""
-        return self._note(link, self._realtime(link).send_records())
+    def serve_records(self, link: Link, until_ms: int | None = None) -> Progress:
+        """Send one batch of records that are due; after `until_ms` no request but the first begins."""
+        return self._note(link, self._realtime(link, until_ms).send_records())
 
     def serve_blocks(self, link: Link, stage: str, until_ms: int | None = None) -> Progress:
-        """Copy the blocks of some records on one lane; no block begins after `until_ms`."""
+        """Copy the blocks of some records on one lane; after `until_ms` none begins but the first few of
+        the first record."""
         return self._note(link, self._realtime(link, until_ms).send_blocks(stage))
 
     def _note(self, link: Link, progress: Progress) -> Progress:
         if progress.taken:
-            self.contacts.note(link.site, progress.failed)
+            self.contacts.note(link.site, progress.failed, down=progress.down)
         return progress
 
     def serve_all(self, link: Link, until_ms: int | None = None) -> int:
-        """Send everything that is due now, on every lane; how many items were dealt with. No step begins
-        after `until_ms`."""
-        done = 0
-        for stage in (RECORD, SMALL, LARGE) if link.blocks else (RECORD,):
-            while self._before(until_ms):
-                records = stage == RECORD
-                progress = self.serve_records(link) if records else self.serve_blocks(link, stage, until_ms)
-                done += progress.done
-                if progress.down:
-                    return done
-                if not progress.taken or progress.unfinished:
+        """Send everything that is due now, on every lane; how many items were dealt with. Where time is
+        short each lane has its turn; no step begins after `until_ms`."""
+        done, down = 0, False
+
+        def serve(stage: str, ends_ms: int | None) -> None:
+            nonlocal done, down
+            while not down and self._before(ends_ms):
+                send = self.serve_records if stage == RECORD else partial(self.serve_blocks, stage=stage)
+                step = send(link, until_ms=ends_ms)
+                done, down = done + step.done, step.down
+                if not step.taken or step.unfinished:
                     break
+
+        stages = (RECORD, SMALL, LARGE) if link.blocks else (RECORD,)
+        if until_ms is not None:
+            by_turns(self.site.clock, until_ms, stages, serve)
+            return done
+        for stage in stages:
+            serve(stage, None)
         return done
 
-    def greet(self, link: Link) -> None:
-        """Say hello, so that a link nobody uses is known to be up or down too."""
+    def greet(self, link: Link) -> bool:
+        """Say hello, so that a link nobody uses is known to be up or down too; whether it is up."""
         try:
             self.dial(link).hello()
         except StoreError as problem:
-            self.contacts.note(link.site, f"{type(problem).__name__}: {problem}")
-        else:
-            self.contacts.note(link.site)
+            self.contacts.note(link.site, f"{type(problem).__name__}: {problem}", down=True)
+            return False
+        self.contacts.note(link.site)
+        return True
 
     def _before(self, until_ms: int | None) -> bool:
         return until_ms is None or self.site.clock.now_ms() < until_ms
 
     def serve_document(self, told: documents.Told, until_ms: int | None = None) -> int:
         """Send what a new document's record is owed for, to every started sink; how many items were dealt
-        with. Items that were tried before, and large blocks, are left to whoever serves what is due."""
-        sinks = [link for link in self.links.read().sinks() if link.started]
-        return sum(self._serve_told(link, told, until_ms) for link in sinks)
+        with. Items that were tried before, large blocks, and sinks that did not answer a moment ago are left
+        to whoever serves what is due."""
+        links = in_turn(self.links.read().sinks(), self.site.clock.now_ms())
+        return sum(self._serve_told(link, told, until_ms) for link in links if link.started)
 
     def _serve_told(self, link: Link, told: documents.Told, until_ms: int | None) -> int:
+        if self.contacts.down(link.site) or not self._before(until_ms):
+            return 0
         outbox, realtime = self.outbox(link.site), self._realtime(link, until_ms)
         due = outbox.find(RECORD, told.kind, told.bucket_id, told.name, told.stamp.ms)
         if not due:
             return 0
         since_ms = self.site.clock.now_ms()
-        done = self._note(link, realtime.send_records(due)).done
-        if link.blocks and self._before(until_ms):
+        step = self._note(link, realtime.send_records(due))
+        done = step.done
+        if link.blocks and not step.down and self._before(until_ms):
             arrived = outbox.find(SMALL, told.kind, told.bucket_id, told.name, since_ms)
             done += self._note(link, realtime.send_blocks(SMALL, due=arrived)).done
         return done
@@ -214,7 +230,7 @@ class Node:
                 self._accept(link, run)
         except StoreError as problem:
             error = f"{type(problem).__name__}: {problem}"
-            self.contacts.note(link.site, error)
+            self.contacts.note(link.site, error, down=problem.unreached or problem.unanswered)
             return replace(run, error=error), True
         self.contacts.note(link.site)
         if isinstance(stepped, Asks):
@@ -272,14 +288,15 @@ def node(
     counters: Counters,
 ) -> Node:
     """Wire a site's replication: `base` reads locally, the node's site reads through proxy_get."""
-    proxy = ProxyGetBlocks(base, links, dial, counters)
+    contacts = Contacts(base.metadata, base.clock)
+    proxy = ProxyGetBlocks(base, links, dial, counters, contacts)
     site = replace(base, reader=proxy)
     return Node(
         site=site,
         record=record,
         links=links,
         runs=Runs(site.metadata),
-        contacts=Contacts(site.metadata, site.clock),
+        contacts=contacts,
         counters=counters,
         dial=dial,
         names=PrimaryNames(site, record, links, dial),

@@ -1,7 +1,8 @@
 """proxy_get: a BlockStore over the local store and the linked sites.
 
 get      local and true: that. Missing or damaged: from the site that took the upload, then any other
-         linked source, hash checked, kept here, given to every reader that waits for it.
+         linked source, hash checked, kept here, given to every reader that waits for it. Sites this
+         process waited for in vain a moment ago are asked last.
 Others   the local store's.
 
 One flight per block however many readers: whoever comes second finds the block kept when it gets the
@@ -21,6 +22,7 @@ from chalicelib.ports.blocks import BlockStore, Buffer
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.peers import Peer
 from chalicelib.ports.site import Site
+from chalicelib.replication.contacts import Contacts
 from chalicelib.replication.links import Link, LinkBook
 from chalicelib.replication.sink import keep_block
 
@@ -30,12 +32,15 @@ Dial = Callable[[Link], Peer]
 class ProxyGetBlocks:
     """Reads through to other sites; see the module."""
 
-    def __init__(self, site: Site, links: LinkBook, dial: Dial, counters: Counters) -> None:
+    def __init__(
+        self, site: Site, links: LinkBook, dial: Dial, counters: Counters, contacts: Contacts
+    ) -> None:
         self._site = site
         self._local: BlockStore = site.blocks
         self._links = links
         self._dial = dial
         self._counters = counters
+        self._contacts = contacts
 
     def get(self, ref: BlockRef) -> bytes | None:
         """The block, from here or elsewhere."""
@@ -71,6 +76,8 @@ class ProxyGetBlocks:
                 continue
             except StoreError as problem:
                 unknown = problem
+                if problem.unreached or problem.unanswered:
+                    self._contacts.remember(link.site, down=True)
                 self._counters.add("proxy_get_errors_total", link=link.site)
                 continue
             asked = (*asked, link.site)
@@ -101,7 +108,8 @@ class ProxyGetBlocks:
             if (link.source or link.sink) and link.site not in asked
         ]
         # Who took the upload first, then who streams to us, then anybody who may hold a copy.
-        return sorted(links, key=lambda link: (link.site != ref.origin, not link.source, link.site))
+        order = sorted(links, key=lambda link: (link.site != ref.origin, not link.source, link.site))
+        return sorted(order, key=lambda link: self._contacts.down(link.site))
 
     def _keep(self, ref: BlockRef, body: bytes) -> None:
         try:

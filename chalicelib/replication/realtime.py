@@ -5,7 +5,10 @@
 
 send_records, send_blocks   one bounded step each: what was due, up to a batch; how much was done
 An item leaves the outbox only when the sink has answered that it holds all that was promised.
-A failure moves the item to a later try with the reason; it delays nothing else.
+A failure moves the item to a later try with the reason; it delays nothing else. A sink that does not answer
+is no item's failure: everything stays due as it is. Which of the two it is, `hello` tells; where nobody
+answered in time not even that is asked, and what was being sent alone counts as failed, for it may be what
+the sink cannot take.
 Source  DESIGN §5 "Realtime"; laws announced, stays home.
 """
 
@@ -35,7 +38,7 @@ BLOCKS_AT_ONCE = 4  # block copies in flight on a lane
 @dataclass(slots=True)
 class Progress:
     """What one step did: `failed`, the last thing that went wrong; `down`, that the sink does not answer
-    at all and the lane had better pause; `unfinished`, that time was up in the middle of an object."""
+    at all and the lane had better pause; `unfinished`, that time was up before all of it was dealt with."""
 
     taken: int = 0
     done: int = 0
@@ -46,7 +49,9 @@ class Progress:
 
 
 class Realtime:
-    """One link's stream; no block is begun after `until_ms`."""
+    """One link's stream. Once `until_ms` has passed it begins nothing more; but a step always does something,
+    or what has little time would never end: one request of records, some blocks of one object. `heard` says
+    that the sink answered a moment ago."""
 
     def __init__(
         self,
@@ -56,8 +61,11 @@ class Realtime:
         outbox: Outbox,
         counters: Counters,
         until_ms: int | None = None,
+        *,
+        heard: bool = False,
     ) -> None:
         self._until_ms = until_ms
+        self._heard = heard
         self._site = site
         self._link = link
         self._peer = peer
@@ -75,19 +83,35 @@ class Realtime:
         ready, settled = self._ready(due)
         self._outbox.settle(settled)
         progress.done += len(settled)
-        for batch in _batches(ready):
+        for at, batch in enumerate(_batches(ready)):
+            if at and self._late():
+                progress.unfinished = True
+                break
             try:
                 answers = self._peer.apply([delivery for _, delivery in batch])
             except StoreError as problem:
-                if not self._answers_at_all():
+                if not self._chokes(problem):
                     # The link is down: everything stays due as it is, so that it goes on at once
                     # when the link is back, and a long cut costs no write per item.
                     progress.failed, progress.down = _told(problem), True
-                    return progress
-                self._send_singly(batch, progress)
+                    if problem.unanswered and len(batch) == 1:
+                        self._outbox.retry(batch[0][0], RECORD, progress.failed)
+                else:
+                    self._send_singly(batch, progress)
+                if progress.down or progress.unfinished:
+                    break
                 continue
             self._take_answers(batch, answers, progress)
         return progress
+
+    def _late(self) -> bool:
+        return self._until_ms is not None and self._site.clock.now_ms() >= self._until_ms
+
+    def _chokes(self, problem: StoreError) -> bool:
+        """Whether the sink is there, but did not take a batch of records."""
+        if problem.unreached:
+            return False
+        return self._heard if problem.unanswered else self._answers_at_all()
 
     def _answers_at_all(self) -> bool:
         try:
@@ -98,12 +122,18 @@ class Realtime:
 
     def _send_singly(self, batch: list[tuple[Owing, Delivery]], progress: Progress) -> None:
         """The sink answers, but not to this batch: find what it chokes on, and delay only that."""
-        for one in batch:
+        for at, one in enumerate(batch):
+            if at and self._late():
+                progress.unfinished = True
+                return
             try:
                 answers = self._peer.apply([one[1]])
             except StoreError as problem:
                 progress.failed = _told(problem)
                 self._outbox.retry(one[0], RECORD, progress.failed)
+                if problem.unreached or problem.unanswered:  # each more would be waited for as long
+                    progress.down = True
+                    return
                 continue
             self._take_answers([one], answers, progress)
 
@@ -111,8 +141,8 @@ class Realtime:
         self, batch: list[tuple[Owing, Delivery]], answers: list[Answer], progress: Progress
     ) -> None:
         settled = []
-        for (owing, delivery), answer in zip(batch, answers, strict=True):
-            progress.bytes += len(delivery.form)
+        size = sum(len(delivery.form) for _, delivery in batch)
+        for (owing, _), answer in zip(batch, answers, strict=True):
             if answer.outcome in (Outcome.HAVE, Outcome.APPLIED):
                 settled.append(owing)
             elif answer.outcome is Outcome.BLOCKS:
@@ -122,8 +152,9 @@ class Realtime:
                 self._outbox.retry(owing, RECORD, f"{answer.outcome}: {answer.reason}")
         self._outbox.settle(settled)
         progress.done += len(settled)
+        progress.bytes += size
         self._counters.add("records_sent_total", len(batch), link=self._link.site)
-        self._counters.add("replicated_bytes_total", progress.bytes, link=self._link.site)
+        self._counters.add("replicated_bytes_total", size, link=self._link.site)
 
     def _ready(self, due: list[Owing]) -> tuple[list[tuple[Owing, Delivery]], list[Owing]]:
         """What to send, and what needs no sending: superseded here, or not for that site. One that
@@ -171,20 +202,24 @@ class Realtime:
         """Copy the blocks of records that have arrived: what is due, or `due`."""
         due = self._outbox.due(stage, limit) if due is None else due
         progress = Progress(taken=len(due))
-        for owing in due:
+        for at, owing in enumerate(due):
+            if at and self._late():
+                progress.unfinished = True
+                break
             try:
                 sent, whole = self._copy(owing)
             except StoreError as problem:
                 progress.failed = _told(problem)
-                if not self._answers_at_all():
-                    progress.down = True
-                    return progress
-                self._outbox.retry(owing, stage, progress.failed)
+                progress.down = problem.unreached or problem.unanswered or not self._answers_at_all()
+                if problem.unanswered or not progress.down:
+                    self._outbox.retry(owing, stage, progress.failed)
+                if progress.down:
+                    break
                 continue
             progress.bytes += sent
             if not whole:  # owed still: the next one goes on where this one stopped
                 progress.unfinished = True
-                return progress
+                break
             progress.done += 1
             self._outbox.settle([owing])
         return progress
@@ -204,8 +239,9 @@ def _told(problem: StoreError) -> str:
 def copy_blocks(
     site: Site, peer: Peer, record: Record, to: str, counters: Counters, until_ms: int | None = None
 ) -> tuple[int, bool]:
-    """Give `peer` the blocks of `record` that it lacks, none begun after `until_ms`; how many bytes went
-    over, and whether it has them all now. What is left is asked for again: nothing goes twice.
+    """Give `peer` the blocks of `record` that it lacks, none but the first few begun after `until_ms`; how
+    many bytes went over, and whether it has them all now. What is left is asked for again: nothing goes
+    twice.
 
     Raises Missing when a block is not here either, Refused or Unavailable as the peer says.
     """

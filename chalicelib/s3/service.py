@@ -19,6 +19,7 @@ from chalicelib.domain.errors import (
     Missing,
     NoRoom,
     Refused,
+    StoreDown,
     StoreError,
 )
 from chalicelib.objects.errors import ObjectsError
@@ -149,6 +150,8 @@ class S3Service:
 
     def _failure(self, request: Request, problem: Exception, request_id: str) -> Response:
         failure = as_s3_error(problem)
+        if isinstance(problem, StoreDown):
+            self._site.log.event("store_down", request_id=request_id, problem=str(problem)[:300])
         if isinstance(failure, errors.InternalError):
             self._site.log.event(
                 "request_failed",
@@ -193,7 +196,7 @@ def as_s3_error(problem: Exception) -> errors.S3Error:
     if isinstance(problem, Indeterminate):
         return errors.ServiceUnavailable("Whether the write took place is unknown; read it back.")
     if isinstance(problem, StoreError):
-        return errors.ServiceUnavailable(str(problem) or None)
+        return errors.ServiceUnavailable(None if isinstance(problem, StoreDown) else str(problem) or None)
     return errors.InternalError()
 
 

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.adapters.s3_blocks import S3Blocks, client_config
-from chalicelib.domain.errors import Indeterminate, NoRoom, Unavailable
+from chalicelib.domain.errors import Indeterminate, NoRoom, StoreDown, Unavailable
 from tests.conformance.blocks import BlockStoreContract, block_id, file_all, ref
 
 ORDINAL = count()
@@ -217,7 +217,7 @@ def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-    each_raises(Unavailable, writes(store_at(port)) + reads(store_at(port)))
+    each_raises(StoreDown, writes(store_at(port)) + reads(store_at(port)))
 
 
 @pytest.mark.parametrize(
@@ -239,20 +239,20 @@ def test_a_doubtful_answer(answer):
         if answer is not None and b"Content-Length: 100" in answer:
             verbs = (verbs[1], verbs[3])  # the others have their answer in the head
         each_raises(Indeterminate, verbs)
-        each_raises(Unavailable, reads(store))
+        each_raises(StoreDown, reads(store))
 
 
 @pytest.mark.parametrize("status", [400, 403, 412, 429])
 def test_a_refusal(status):
     """4xx: the store says that it did nothing, whatever words it uses."""
     with answering(http(status, SLOW)) as store:
-        each_raises(Unavailable, writes(store) + reads(store))
+        each_raises(StoreDown, writes(store) + reads(store))
 
 
 def test_404_without_a_code_is_no_answer():
     """Only NoSuchKey says that a block is not there: a proxy's 404 says nothing about it."""
     with answering(http(404, "<html>NoSuchKey</html>")) as store:
-        each_raises(Unavailable, reads(store))
+        each_raises(StoreDown, reads(store))
 
 
 def test_an_error_in_a_200():

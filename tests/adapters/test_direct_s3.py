@@ -6,30 +6,45 @@ import boto3
 import pytest
 
 from chalicelib.adapters.s3_blocks import S3Blocks, S3Direct, client_config, direct_config
+from chalicelib.adapters.s3_unsigned import refuses_unsigned
 from chalicelib.domain.errors import Unavailable
 from tests.conformance.blocks import block_id
 from tests.conformance.direct import DirectAttacks, DirectBlocksContract
+from tests.services.minio_user import user_of
+from tests.services.run import minio_root
 
 
-def pair(service):
-    """An adapter of each port over a bucket of their own."""
-    client = boto3.client("s3", **service.boto3_arguments(), config=client_config())
+def pair(service, user=lambda bucket: None):
+    """An adapter of each port over a bucket of their own, by a user of their own if there is one."""
     bucket = f"direct-{secrets.token_hex(6)}"
-    client.create_bucket(Bucket=bucket)
-    direct = S3Direct(lambda: client, lambda: client, bucket, "below/")
+    boto3.client("s3", **service.boto3_arguments()).create_bucket(Bucket=bucket)
+    client = boto3.client("s3", **(user(bucket) or service).boto3_arguments(), config=client_config())
+    direct = S3Direct(lambda: client, lambda: client, refuses_unsigned, bucket, "below/")
     return S3Blocks(client, bucket, "below/"), direct
 
 
 @pytest.fixture(scope="module")
-def on_minio(minio):
-    """The real thing."""
-    return pair(minio)
+def own_minio():
+    """Root of a MinIO of these tests' own."""
+    with minio_root() as root:
+        yield root
+
+
+@pytest.fixture(scope="module")
+def on_minio(own_minio):
+    """The real thing, with no more rights than infra/container/minio-policy.json gives."""
+    return pair(own_minio, lambda bucket: user_of(own_minio, bucket))
 
 
 @pytest.fixture(scope="module")
 def on_moto(moto):
     """An imitation."""
     return pair(moto)
+
+
+def direct_of(client, bucket="bucket"):
+    """An adapter that has nothing to do with blocks."""
+    return S3Direct(lambda: client, lambda: client, refuses_unsigned, bucket)
 
 
 class OverS3:
@@ -51,6 +66,22 @@ class TestOnMinIO(OverS3, DirectAttacks):
     def stores(self, on_minio):
         return on_minio
 
+    def test_root_is_given_no_urls(self, own_minio):
+        """Root's access key alone would write: found out without leaving anything, and asked again."""
+        client = boto3.client("s3", **own_minio.boto3_arguments(), config=client_config())
+        client.create_bucket(Bucket="of-root")
+        direct = direct_of(client, "of-root")
+
+        assert [False, False] == [direct.refuses_unsigned() for _ in range(2)]
+        assert "Contents" not in client.list_objects_v2(Bucket="of-root")
+        client.put_object(Bucket="of-root", Key="k", Body=b"x")  # signed as ever
+
+    def test_a_store_that_does_not_answer_refuses_nothing(self, minio):
+        """Nobody is given a URL, and nobody is told that it is the store's fault."""
+        dead = {**minio.boto3_arguments(), "endpoint_url": "http://127.0.0.1:9"}
+        with pytest.raises(Unavailable):
+            direct_of(boto3.client("s3", **dead, config=client_config())).refuses_unsigned()
+
     def test_a_link_is_vouched_for_too(self, stores):
         """The store's own copy keeps what was checked."""
         blocks, direct = stores
@@ -63,11 +94,10 @@ class TestOnMinIO(OverS3, DirectAttacks):
 
     def test_another_endpoint_for_clients(self, minio, stores):
         """URLs name the endpoint that clients see; what the site asks itself goes to its own."""
-        ours = boto3.client("s3", **minio.boto3_arguments(), config=client_config())
+        ours, bucket = stores[0]._client, stores[0]._bucket
         seen = {**minio.boto3_arguments(), "endpoint_url": "https://blocks.example.test"}
         theirs = boto3.client("s3", **seen, config=client_config())
-        bucket = ours.list_buckets()["Buckets"][0]["Name"]
-        direct = S3Direct(lambda: ours, lambda: theirs, bucket)
+        direct = S3Direct(lambda: ours, lambda: theirs, refuses_unsigned, bucket)
 
         assert direct.presign_get(block_id("up"), 60).url.startswith("https://blocks.example.test/")
         assert direct.vouched(block_id("up")) is None
@@ -83,11 +113,11 @@ class TestOnMinIO(OverS3, DirectAttacks):
         """A URL names the bucket's own region: the global endpoint may answer 307, signed for nobody."""
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-west-1"}
         client = boto3.client("s3", **keys, config=direct_config(bucket, ""))
-        direct = S3Direct(lambda: client, lambda: client, bucket)
+        direct = S3Direct(lambda: client, lambda: client, refuses_unsigned, bucket)
 
         assert direct.presign_get(block_id("up"), 60).url.startswith(f"https://{host}")
         put = direct.presign_put(block_id("up"), 1, bytes(32), 60)
-        assert put.url.startswith(f"https://{host}")
+        assert put.url.startswith(f"https://{host}") and direct.refuses_unsigned()
         # AWS refuses x-amz-* that nobody signed, so what guards MinIO is not needed there.
         assert {"content-length", "if-none-match", "x-amz-checksum-sha256"} == set(put.headers)
 
@@ -98,13 +128,13 @@ class TestOnMinIO(OverS3, DirectAttacks):
         for arguments in (dead, wrong):
             client = boto3.client("s3", **arguments, config=client_config())
             with pytest.raises(Unavailable):
-                S3Direct(lambda c=client: c, lambda c=client: c, "bucket").vouched(block_id("up"))
+                direct_of(client).vouched(block_id("up"))
 
-    def test_a_block_of_parts_is_vouched_for_by_nobody(self, minio, stores):
+    def test_a_block_of_parts_is_vouched_for_by_nobody(self, stores):
         """A composite checksum is not the SHA-256 of the bytes, though it is of as many."""
         blocks, direct = stores
         name = block_id("up-parts", "d0", 0)
-        client = boto3.client("s3", **minio.boto3_arguments(), config=client_config())
+        client = blocks._client
         where = {"Bucket": blocks._bucket, "Key": blocks._name(name)}
         upload = client.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"]
         part = client.upload_part(

@@ -8,9 +8,10 @@ class TestOnMinIO(DirectBlocksContract):
 """
 
 import time
+import zlib
 from base64 import b64encode
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import urllib3
@@ -172,6 +173,8 @@ class DirectAttacks(DirectBlocksContract):
             {"x_amz_trailer": "x-amz-checksum-crc32"},
             {"x_minio_source_replication_request": "true"},
             {"content_encoding": "aws-chunked"},
+            {"x_amz_storage_class": "REDUCED_REDUNDANCY"},
+            {"x_amz_tagging": "a=b"},
         ],
         ids=lambda extra: next(iter(extra)),
     )
@@ -181,6 +184,42 @@ class DirectAttacks(DirectBlocksContract):
         assert direct.vouched(name) is None
         blocks.put(name, BODY)
         assert self.put(direct, name, sent=OTHER, **extra) not in (200, 204)
+        assert BODY == blocks.get(ref(name))
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"x_amz_storage_class": "REDUCED_REDUNDANCY"},
+            {"x_amz_tagging": "a=b"},
+            {
+                "x_minio_source_replication_request": "true",
+                "x_minio_source_mtime": "2001-01-01T00:00:00Z",
+            },
+        ],
+        ids=lambda extra: next(iter(extra)),
+    )
+    def test_no_header_makes_another_block_of_it(self, direct, name, extra):
+        """The right bytes, but in a poorer class, tagged for somebody's rules, or as a replica of old."""
+        assert self.put(direct, name, **extra) in REFUSED
+        assert direct.vouched(name) is None
+
+    def test_an_access_key_is_no_permission(self, direct, blocks, name):
+        """Every URL shows one. MinIO verifies nothing of such a PUT; only a policy stands in its way."""
+        blocks.put(name, BODY)
+        url = urlsplit(direct.presign_get(name, MINUTE_S).url)
+        credential = parse_qs(url.query)["X-Amz-Credential"][0]
+        check = b64encode(zlib.crc32(b"evil").to_bytes(4)).decode()
+        answer = send(
+            f"{url.scheme}://{url.netloc}{url.path}?X-Amz-Credential={credential}",
+            body=f"4\r\nevil\r\n0\r\nx-amz-checksum-crc32:{check}\r\n\r\n".encode(),
+            x_amz_content_sha256="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            x_amz_decoded_content_length="4",
+            x_amz_trailer="x-amz-checksum-crc32",
+            content_encoding="aws-chunked",
+        )
+
+        assert 403 == answer.status
+        assert direct.refuses_unsigned()
         assert BODY == blocks.get(ref(name))
 
     def test_expired(self, direct, name):

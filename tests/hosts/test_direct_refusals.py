@@ -17,6 +17,7 @@ from tests.hosts.direct_calls import bucket as bucket
 from tests.hosts.direct_calls import s3 as s3
 from tests.hosts.direct_calls import site as site
 from tests.hosts.functions_site import on_services
+from tests.services.run import minio_root
 
 BODY = os.urandom(BLOCK + 1)
 VERBS = ["begin", "urls", "verify", "commit", "abort", "read"]
@@ -147,6 +148,9 @@ def test_what_is_no_question(site, verb, fields):
         {"parts": [{"number": 1, "blocks": [{**PIECE, "size": 1.5}]}]},
         {"parts": [{"number": 1, "blocks": [{**PIECE, "sha256": "../" * 21 + "x"}]}]},
         {"parts": [{"number": 1, "blocks": [{**PIECE, "sha256": "0" * 63}]}]},
+        {"parts": [{"number": 1, "blocks": [{**PIECE, "sha256": " " * 64}]}]},
+        {"parts": [{"number": 1, "blocks": [{**PIECE, "sha256": "00 " * 21 + "0"}]}]},
+        {"parts": [{"number": 1, "blocks": [{**PIECE, "sha256": "\u0660" * 64}]}]},
         {"parts": [{"number": 1, "blocks": [PIECE]}] * 2},
         {"parts": [{"number": n + 1, "blocks": [PIECE]} for n in range(direct_put.BLOCKS_MAX + 1)]},
     ],
@@ -176,6 +180,9 @@ def test_limits(site, bucket):
     assert (400, "EntityTooLarge") == refused(site, "begin", b" " * (BODY_BYTES_MAX + 1))
     assert (400, "EntityTooLarge") == refused(site, "begin", {**where, "size": 5 * 1024**4 + 1})
     assert 132 == ask(site, "begin", {**where, "size": 5 * 1024**4})[1]["part_blocks"]
+    for length in (66_000, 200_000):  # headers in a body are no longer than headers
+        long = {**where, "headers": {"content-type": "a" * length}}
+        assert (400, "RequestHeaderSectionTooLarge") == refused(site, "begin", long)
     _, begun = ask(site, "begin", where)
     block = {**PIECE, "size": BLOCK}
     parts = [{"number": n + 1, "blocks": [block]} for n in range(direct_put.BLOCKS_MAX)]
@@ -211,6 +218,19 @@ def test_a_site_that_only_reads(minio, dynamodb):
             asked = {"bucket": "b", "key": "k", "upload": "u", "parts": []}
             assert (403, "AccessDenied") == refused(site, verb, asked)
         assert (404, "NoSuchBucket") == refused(site, "read", {"bucket": "bbb", "key": "k"})
+
+
+def test_a_store_that_takes_unsigned_writes(dynamodb, capfd):
+    """MinIO by root: one URL would be a permission to write everything, so there is none; S3 goes on."""
+    with minio_root() as root, on_services("west", root, dynamodb) as site:
+        s3, bucket = s3_of(site), f"b-{secrets.token_hex(4)}"
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": site.region})
+        s3.put_object(Bucket=bucket, Key="k", Body=BODY)
+        for verb in ("begin", "read"):
+            status, said = ask(site, verb, {"bucket": bucket, "key": "k"})
+            assert (501, "NotImplemented") == (status, said["error"]) and "docs/direct.md" in said["message"]
+        assert BODY[:9] == s3.get_object(Bucket=bucket, Key="k", Range="bytes=0-8")["Body"].read()
+    assert "store_takes_unsigned_writes" in capfd.readouterr().out
 
 
 def test_no_url_is_told(site, bucket, capfd, caplog):

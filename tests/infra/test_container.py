@@ -21,14 +21,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 
+from chalicelib.adapters.s3_blocks import client_config
+from chalicelib.adapters.s3_unsigned import refuses_unsigned
 from chalicelib.settings import Settings
 from tests.infra.container import HERE, Image
 from tests.lambda_host.locking import only_one
 from tests.lambda_host.packaging import ROOT
-from tests.services.run import Service
+from tests.services.install import binary
+from tests.services.run import Service, minio_root
 
 pytestmark = pytest.mark.timeout(300)
 READY_S_MAX = 60.0
@@ -169,10 +173,38 @@ def test_it_takes_signals_as_process_1(image: Image, programs: Path, tmp_path: P
         assert process.wait(30) == 0
 
 
+@pytest.fixture
+def minio_of_compose(tmp_path: Path) -> Iterator[Service]:
+    """MinIO after the compose file's `minio-user` has run, twice, with the real mc."""
+    told = yaml.safe_load((HERE / "compose.yaml").read_text())["services"]["minio-user"]
+    with minio_root() as root:
+        script = told["command"][0].replace("$$", "$").replace("http://minio:9000", root.endpoint)
+        assert told["volumes"] == ["./minio-policy.json:/minio-policy.json:ro"]
+        script = script.replace(" /minio-policy.json", f" {HERE}/minio-policy.json")
+        user = Service(root.endpoint, f"u{secrets.token_hex(8)}", secrets.token_hex(16))
+        variables = {
+            "PATH": f"{binary('mc').parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "MINIO_ROOT_USER": root.access_key,
+            "MINIO_ROOT_PASSWORD": root.secret_key,
+            "BLOCKS_ACCESS_KEY": user.access_key,
+            "BLOCKS_SECRET_KEY": user.secret_key,
+        }
+        for _ in range(2):
+            subprocess.run(["/bin/sh", "-ec", script], env=variables, check=True, cwd=tmp_path)
+        yield user
+
+
 def test_the_compose_file_makes_a_site_over_a_bucket_and_tables(
-    image: Image, programs: Path, tmp_path: Path, minio: Service, dynamodb: Service, monkeypatch: Any
+    image: Image,
+    programs: Path,
+    tmp_path: Path,
+    minio_of_compose: Service,
+    dynamodb: Service,
+    monkeypatch: Any,
 ) -> None:
-    """Its two commands, with its settings: `stores create`, then `serve`; a second start finds all there."""
+    """Its commands, with its settings: `minio-user`, `stores create`, `serve`; again finds all there."""
+    minio = minio_of_compose
     services = yaml.safe_load((HERE / "compose.yaml").read_text())["services"]
     told = services["causeway"]["environment"]
     name, key = f"compose-{secrets.token_hex(4)}", tmp_path / "master.key"
@@ -180,7 +212,6 @@ def test_the_compose_file_makes_a_site_over_a_bucket_and_tables(
     key.chmod(0o400)
     settings = {k.removeprefix("CAUSEWAY_").lower(): v for k, v in told.items() if k.startswith("CAUSEWAY_")}
     settings |= {
-        "blocks_bucket": name,
         "dynamodb_prefix": name,
         "blocks_endpoint": minio.endpoint,
         "dynamodb_endpoint": dynamodb.endpoint,
@@ -200,6 +231,10 @@ def test_the_compose_file_makes_a_site_over_a_bucket_and_tables(
     with _running(image, programs, tmp_path, [], **settings) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+    client = boto3.client("s3", **minio.boto3_arguments(), config=client_config())
+    assert refuses_unsigned(client, settings["blocks_bucket"], "blocks/x")
+    with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+        client.create_bucket(Bucket=name)
 
 
 def test_the_compose_file_is_closed() -> None:
@@ -216,7 +251,7 @@ def test_the_compose_file_is_closed() -> None:
             secret = variable.startswith("AWS_") or SETTINGS[variable].metadata["secret"]
             assert not secret or value.startswith("${")
     assert told["services"]["causeway"]["ports"] == ["127.0.0.1:9000:9000"]
-    for name in ("minio", "dynamodb"):
+    for name in ("minio", "minio-user", "dynamodb"):
         image = told["services"][name]["image"]
         assert ":" in image and not image.endswith(":latest")
         assert "ports" not in told["services"][name]

@@ -8,7 +8,16 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.adapters.system import ByteBudget
-from chalicelib.domain.errors import Busy, Conflict, Indeterminate, Missing, NoRoom, Refused, Unavailable
+from chalicelib.domain.errors import (
+    Busy,
+    Conflict,
+    Indeterminate,
+    Missing,
+    NoRoom,
+    Refused,
+    StoreDown,
+    Unavailable,
+)
 from chalicelib.objects import accounts, bodies
 from chalicelib.objects.names import LocalNames
 from chalicelib.replication.setup import secret_of
@@ -237,3 +246,15 @@ def test_put_request_fields_all_reach_the_store():
     names = {field.name for field in dataclasses.fields(PutRequest)}
 
     assert {"key", "owner", "headers", "metadata", "if_match", "if_none_match"} == names
+
+
+def test_what_a_store_says_stays_here():
+    """A service's own words name accounts, roles and tables; ours are for the client."""
+    theirs = StoreDown("User: arn:aws:sts::123456789012:assumed-role/x is not authorized")
+    ours = Unavailable("the bucket changed during the request; try again")
+
+    assert (503, "Service is unable to handle request.") == (
+        as_s3_error(theirs).status,
+        as_s3_error(theirs).message,
+    )
+    assert (503, str(ours)) == (as_s3_error(ours).status, as_s3_error(ours).message)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.install import binary, dynamodb_local_jars
+from tests.services.minio_user import user_of
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
@@ -54,7 +55,16 @@ class Service:
 def minio_server(
     directory: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
-    """A MinIO server over `directory`, or over a temporary one that is deleted afterwards.
+    """A MinIO server by a user of it who may do what a test does (minio_user.py)."""
+    with minio_root(directory, environment) as root:
+        yield user_of(root)
+
+
+@contextmanager
+def minio_root(
+    directory: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """A MinIO server over `directory`, or over a temporary one that is deleted afterwards; by root.
 
     `environment` adds MinIO settings, such as MINIO_NOTIFY_WEBHOOK_ENABLE_<id>.
     """

@@ -35,7 +35,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from chalicelib.domain.errors import Conflict, Indeterminate, Refused, StoreError, Unavailable
+from chalicelib.domain.errors import Conflict, Indeterminate, Refused, StoreDown, StoreError
 
 TRIES_MAX = 8
 WAIT_MS_FIRST = 20
@@ -150,7 +150,7 @@ class Calls:
             if fate not in (Fate.AGAIN, Fate.UNKNOWN):
                 raise _final(fate, last) from last
             self._wait(n)
-        raise Unavailable(f"DynamoDB, {self._tries} tries: {last}") from last
+        raise StoreDown(f"DynamoDB, {self._tries} tries: {last}") from last
 
     def write(self, call: Callable[[], object], *, repeatable: bool) -> None:
         """Have `call` done; `repeatable`: done twice it has one effect."""
@@ -170,7 +170,7 @@ class Calls:
             if fate not in (Fate.AGAIN, Fate.UNKNOWN):
                 raise _final(fate, last) from last
             self._wait(n)
-        kind = Indeterminate if unknown else Unavailable
+        kind = Indeterminate if unknown else StoreDown
         raise kind(f"DynamoDB, {self._tries} tries: {last}") from last
 
     def _wait(self, n: int) -> None:
@@ -180,4 +180,4 @@ class Calls:
 
 
 def _final(fate: Fate, error: Exception) -> StoreError:
-    return (Refused if fate is Fate.WRONG else Unavailable)(str(error))
+    return (Refused if fate is Fate.WRONG else StoreDown)(str(error))
