@@ -15,22 +15,33 @@ from chalicelib.cli import deploy_administrator, deploy_terraform
 from chalicelib.cli.command import At, Profile, command, noun
 from chalicelib.cli.deploy_artifacts import Artifacts
 from chalicelib.cli.deploy_aws import Aws
-from chalicelib.cli.deploy_package import Build, find_project, opened, package, with_zips
+from chalicelib.cli.deploy_package import APP, Build, find_project, opened, package, with_zips
+from chalicelib.cli.deploy_parameters import checked, made_with
 from chalicelib.cli.deploy_screen import progress, show_changes, show_outputs
 from chalicelib.cli.deploy_stack import Change, Proposal, Stack
+from chalicelib.cli.deploy_template import merge_template, stage_variables
 from chalicelib.cli.failure import Exit, Failure, usage
+from chalicelib.cli.output import Output
 
 app = noun("deploy", "Package a site as functions and make it on AWS.")
 
-FILE = "file://"
 StageName = Annotated[
     str, typer.Option("--stage", help="A stage of .chalice/config.json; one stage is one site.")
 ]
 Project = Annotated[
-    Path | None, typer.Option("--project", metavar="DIR", help="The checkout; this directory if it is one.")
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="The checkout. If not given, this directory if it is one, otherwise the checkout that this "
+        "command was installed from.",
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Where the package is; build/STAGE if not given.")
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Where the package is; build/STAGE in the checkout if not given."
+    ),
 ]
 Format = Annotated[str, typer.Option("--format", help="cloudformation or terraform.")]
 Parameters = Annotated[
@@ -68,10 +79,12 @@ def package_stage(
     at: At, stage: StageName, project: Project = None, out: Out = None, format: Format = "cloudformation"
 ) -> None:
     """Package the functions and make their template. Asks nothing of AWS."""
-    build = _build(project, stage, out, built=False)
+    terraform = _terraform(format)
+    build = _build(at.out, find_project(project), stage, out, built=False)
     zips = {path.name: path.stat().st_size for path in build.zips}
     report: dict[str, Any] = {
         "stage": stage,
+        "site": build.site,
         "region": build.region,
         "stack": build.stack,
         "directory": str(build.directory),
@@ -79,10 +92,13 @@ def package_stage(
         "zips": zips,
     }
     lines = [f"{name}: {count / 1e6:.1f} MB" for name, count in zips.items()]
-    if _terraform(format):
+    what = f"stack {build.stack}"
+    if terraform:
+        del report["stack"]  # Terraform has none
+        what = f"site {build.site}"
         report["variables"] = str(deploy_terraform.write_variables(build))
         lines.append(f"{report['variables']}: variables of the module in infra/terraform")
-    at.out.value(report, f"{build.directory}: stack {build.stack} for {build.region}", *lines)
+    at.out.value(report, f"{build.directory}: {what} for {build.region}", *lines)
 
 
 @command(
@@ -107,21 +123,24 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     """Show what `apply` would change, and change nothing.
 
     Of a stack that is there CloudFormation is asked, which needs the package in the artifact bucket; of one
-    that is not, everything the template makes is listed.
+    that is not, what the template makes with these parameters is listed.
     """
-    build = _build(project, stage, out, built)
+    place = find_project(project)
     if _terraform(format):
-        deploy_terraform.plan(at.out, find_project(project), build)
+        _cloudformations_own({"--adopt": adopt, "--aws-endpoint-url": aws_endpoint_url}, parameter)
+        build = _build(at.out, place, stage, out, built)
+        deploy_terraform.show(at.out, place, build, "plan", profile)
         return
-    aws = Aws(profile, build.region, aws_endpoint_url)
-    stack = Stack(aws, build.stack)
-    if stack.described() is None and not adopt:
-        changes = [
-            Change("Add", name, one["Type"]) for name, one in sorted(build.template["Resources"].items())
-        ]
+    given = _given(place, stage, out, built, parameter)
+    stack = _stack(place, stage, profile, aws_endpoint_url)
+    new = stack.described() is None  # before packaging: without credentials nobody has to wait to hear of it
+    build = _build(at.out, place, stage, out, built)
+    if new and not adopt:
+        made = made_with(build.template, given)
+        changes = [Change("Add", name, one["Type"]) for name, one in sorted(made.items())]
         show_changes(at.out, build.stack, Proposal("", True, changes))
         return
-    proposal = _propose(aws, stack, build, parameter, adopt)
+    proposal = _propose(stack, build, given, adopt)
     stack.drop(proposal)
     show_changes(at.out, build.stack, proposal)
 
@@ -150,15 +169,22 @@ def apply(  # noqa: PLR0913 - each is an option of the command
     profile: Profile = "",
     aws_endpoint_url: AwsEndpoint = "",
 ) -> None:
-    """Make the site, or bring it up to date; shows each step and ends with the endpoints."""
+    """Make the site, or bring it up to date; shows each step and ends with the endpoints.
+
+    With --format terraform it prints the command that does so: Terraform applies.
+    """
+    place = find_project(project)
     if _terraform(format):
-        raise usage(
-            "`terraform apply` in infra/terraform applies what `causeway deploy package` wrote for it"
-        )
-    build = _build(project, stage, out, built)
-    aws = Aws(profile, build.region, aws_endpoint_url)
-    stack = Stack(aws, build.stack)
-    proposal = _propose(aws, stack, build, parameter, adopt)
+        own = {"--adopt": adopt, "--aws-endpoint-url": aws_endpoint_url, "--yes-replace": yes_replace}
+        _cloudformations_own(own, parameter)
+        build = _build(at.out, place, stage, out, built)
+        deploy_terraform.show(at.out, place, build, "apply", profile)
+        return
+    given = _given(place, stage, out, built, parameter)
+    stack = _stack(place, stage, profile, aws_endpoint_url)
+    stack.described()  # before packaging, as above
+    build = _build(at.out, place, stage, out, built)
+    proposal = _propose(stack, build, given, adopt)
     lost = [change.logical_id for change in proposal.lost() if change.logical_id not in (yes_replace or [])]
     if lost:
         stack.drop(proposal)
@@ -173,6 +199,24 @@ def apply(  # noqa: PLR0913 - each is an option of the command
     else:
         at.out.note(f"{build.stack} is up to date")
     show_outputs(at.out, build.stack, stack.outputs())
+
+
+@command(app, "show", "causeway deploy show --stage west", site=False)
+def show(
+    at: At,
+    stage: StageName,
+    project: Project = None,
+    profile: Profile = "",
+    aws_endpoint_url: AwsEndpoint = "",
+) -> None:
+    """Show the endpoints and the other outputs of a site that was applied, as `apply` ended with them."""
+    stack = _stack(find_project(project), stage, profile, aws_endpoint_url)
+    if stack.described() is None:
+        raise usage(
+            f"there is no stack {stack.name} in {stack.region}: "
+            f"`causeway deploy apply --stage {stage}` makes it"
+        )
+    show_outputs(at.out, stack.name, stack.outputs())
 
 
 @command(
@@ -198,46 +242,58 @@ def administrator(
     deploy_administrator.make(at.out, place, stage, profile_name, profile, aws_endpoint_url)
 
 
-def _build(project: Path | None, stage: str, out: Path | None, built: bool) -> Build:
-    place = find_project(project)
-    directory = (out or place / "build" / stage).absolute()
-    return opened(place, stage, directory) if built else package(place, stage, directory)
+def _build(out: Output, place: Path, stage: str, directory: Path | None, built: bool) -> Build:
+    directory = _directory(place, stage, directory)
+    if built:
+        return opened(place, stage, directory)
+    out.note(f"packaging {stage} from {place.absolute()}")
+    return package(place, stage, directory)
 
 
-def _propose(aws: Aws, stack: Stack, build: Build, parameters: list[str] | None, adopt: bool) -> Proposal:
+def _directory(place: Path, stage: str, out: Path | None) -> Path:
+    return (out or place / "build" / stage).absolute()
+
+
+def _given(
+    place: Path, stage: str, out: Path | None, built: bool, parameters: list[str] | None
+) -> dict[str, str]:
+    """The parameters, judged by the template, which need not be packaged for that."""
+    if built:
+        template = opened(place, stage, _directory(place, stage, out)).template
+    else:
+        template = merge_template(place, stage)
+    return checked(template, parameters or [])
+
+
+def _stack(place: Path, stage: str, profile: str, aws_endpoint_url: str) -> Stack:
+    variables = stage_variables(place, stage)
+    aws = Aws(profile, variables["CAUSEWAY_REGION"], aws_endpoint_url)
+    return Stack(aws, f"{APP}-{variables['CAUSEWAY_SITE']}")
+
+
+def _propose(stack: Stack, build: Build, given: dict[str, str], adopt: bool) -> Proposal:
     import json
 
-    known = build.template["Parameters"]
-    given = _parameters(parameters or [], known)
-    artifacts = Artifacts(aws)
+    artifacts = Artifacts(stack.aws)
     uris = {path.name: artifacts.upload(path) for path in build.zips}
     template = json.dumps(with_zips(build.template, uris))
-    return stack.propose(artifacts.upload_text(template, f"{build.stack}.json"), known, given, adopt)
+    url = artifacts.upload_text(template, f"{build.stack}.json")
+    return stack.propose(url, build.template["Parameters"], given, adopt)
 
 
-def _parameters(given: list[str], known: dict[str, Any]) -> dict[str, str]:
-    found = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals or name not in known or name == "Site":
-            names = ", ".join(sorted(known.keys() - {"Site"}))
-            raise usage(f"--parameter {name}: give NAME=VALUE, or NAME=file://PATH, with one of {names}")
-        found[name] = _text_of(name, value)
-    return found
-
-
-def _text_of(name: str, value: str) -> str:
-    """A value as given, or what a file holds, as the AWS CLI reads it: a secret in a command line is seen by
-    everybody on the machine."""
-    if not value.startswith(FILE):
-        return value
-    try:
-        return Path(value.removeprefix(FILE)).read_text().strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise usage(f"--parameter {name}: {value} cannot be read: {problem}") from problem
+def _cloudformations_own(given: dict[str, Any], parameters: list[str] | None) -> None:
+    """Refuse what has no meaning for Terraform: an option that is ignored is one that was believed."""
+    if parameters:
+        raise usage(
+            "--parameter is CloudFormation's; use -var alarm_email=… with the `terraform` command that this "
+            "prints; infra/terraform/variables.tf lists the variables"
+        )
+    for option, value in given.items():
+        if value:
+            raise usage(f"{option} is CloudFormation's: leave it out with --format terraform")
 
 
 def _terraform(format: str) -> bool:
     if format not in ("cloudformation", "terraform"):
-        raise usage("--format is cloudformation or terraform")
+        raise usage(f"--format {format}: cloudformation or terraform")
     return format == "terraform"

@@ -4,8 +4,10 @@
 
 Promise  the zips are the same, byte for byte, for every stage; nothing of this machine's AWS or CAUSEWAY_
          variables gets into them; a function without its own role, or an infra/ file about a function that
-         app.py has not, is an error here and not in the middle of a deployment
-Errors   Failure(USAGE): no checkout of Causeway, no such stage · Failure(NO): Chalice or a check says no
+         app.py has not, is an error here and not in the middle of a deployment; what was refused cannot be
+         opened, and neither can another stage's
+Errors   Failure(USAGE): no checkout of Causeway, no such stage, a place that cannot be written, no package of
+         the stage · Failure(NO): Chalice or a check says no
 Source   Chalice, "chalice package"; Lambda quotas: 50 MB zipped, 250 MB unzipped.
 """
 
@@ -66,9 +68,24 @@ def find_project(given: Path | None) -> Path:
 def package(project: Path, stage: str, out: Path) -> Build:
     """Package a stage into `out`."""
     variables = stage_variables(project, stage)
+    merged = json.dumps(merge_template(project, stage), indent=1)
     merge = out / "merge.json"
-    out.mkdir(parents=True, exist_ok=True)
-    merge.write_text(json.dumps(merge_template(project, stage), indent=1))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / TEMPLATE_FILE).unlink(missing_ok=True)  # of before: it must not outlive a failure now
+        merge.write_text(merged)
+    except OSError as problem:
+        why = problem.strerror or problem
+        raise usage(f"--out {out}: cannot be written: {why}; name a directory of your own") from problem
+    try:
+        return _packaged(project, stage, out, variables)
+    except BaseException:
+        (out / TEMPLATE_FILE).unlink(missing_ok=True)
+        raise
+
+
+def _packaged(project: Path, stage: str, out: Path, variables: dict[str, str]) -> Build:
+    merge = out / "merge.json"
     done = subprocess.run(
         [sys.executable, "-c", _CHALICE, "package", "--stage", stage, "--merge-template", merge, out],
         cwd=project,
@@ -91,13 +108,30 @@ def package(project: Path, stage: str, out: Path) -> Build:
 
 
 def opened(project: Path, stage: str, out: Path) -> Build:
-    """What was packaged before."""
+    """What was packaged before, whole, and for this stage."""
     variables = stage_variables(project, stage)
+    make = f"`causeway deploy package --stage {stage}`"
     try:
         template = json.loads((out / TEMPLATE_FILE).read_text())
     except (OSError, ValueError):
-        raise usage(f"{out} holds no package: `causeway deploy package --stage {stage}` makes it") from None
-    return Build(stage, variables["CAUSEWAY_SITE"], variables["CAUSEWAY_REGION"], out, template)
+        raise usage(f"{out} holds no package: {make} makes it") from None
+    build = Build(stage, variables["CAUSEWAY_SITE"], variables["CAUSEWAY_REGION"], out, template)
+    for what, found in (("Site", build.site), ("CAUSEWAY_REGION", build.region)):
+        for packaged in _said(template, what) - {found}:
+            raise usage(f"{out} was packaged for {packaged}, not {found}: {make}, or another --out")
+    lost = [path.name for path in build.zips if not path.is_file()]
+    if lost:
+        raise usage(f"{out} lacks {', '.join(lost)}: {make} makes the package anew")
+    return build
+
+
+def _said(template: dict[str, Any], what: str) -> set[str]:
+    """The site of a package, or its region as each function is told it."""
+    if what == "Site":
+        return {str(template["Parameters"]["Site"].get("Default"))}
+    functions = [one for one in template["Resources"].values() if one.get("Type") in _ZIPS]
+    told = [one["Properties"].get("Environment", {}).get("Variables", {}).get(what) for one in functions]
+    return {one for one in told if one}
 
 
 def zip_places(template: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:

@@ -63,14 +63,19 @@ class Stack:
 
     def __init__(self, aws: Aws, name: str) -> None:
         self.name = name
-        self._aws = aws
+        self.aws = aws
         self._cfn = aws.client("cloudformation")
+
+    @property
+    def region(self) -> str:
+        """Where it is, or would be."""
+        return self.aws.region
 
     def described(self) -> dict[str, Any] | None:
         """What CloudFormation says of it; None if there is no such stack, or none but a proposal."""
         from botocore.exceptions import ClientError
 
-        with in_words(self._aws.region):
+        with in_words(self.aws.region):
             try:
                 found: dict[str, Any] = self._cfn.describe_stacks(StackName=self.name)["Stacks"][0]
             except ClientError as problem:
@@ -103,7 +108,7 @@ class Stack:
         given += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
         name = f"causeway-{world.token(6)}"
         more: dict[str, Any] = {"ImportExistingResources": True} if adopt else {}
-        with in_words(self._aws.region):
+        with in_words(self.aws.region):
             self._cfn.create_change_set(
                 StackName=self.name,
                 ChangeSetName=name,
@@ -118,7 +123,7 @@ class Stack:
 
     def drop(self, proposal: Proposal) -> None:
         """Forget a proposal, and the empty stack that holds it where there was none."""
-        with in_words(self._aws.region):
+        with in_words(self.aws.region):
             if proposal.name:
                 self._cfn.delete_change_set(StackName=self.name, ChangeSetName=proposal.name)
             if proposal.new:
@@ -126,7 +131,7 @@ class Stack:
 
     def carry_out(self, proposal: Proposal, told: Callable[[dict[str, Any]], None]) -> None:
         """Do what was proposed; tells each step as it happens."""
-        with in_words(self._aws.region):
+        with in_words(self.aws.region):
             seen = {event["EventId"] for event in self._events()}
             self._cfn.execute_change_set(StackName=self.name, ChangeSetName=proposal.name)
             problems: list[str] = []
@@ -171,7 +176,7 @@ class Stack:
             yield from page["StackEvents"]
 
     def _never_made(self, there: dict[str, Any]) -> str:
-        of_it = f"--stack-name {self.name} --region {self._aws.region}"
+        of_it = f"--stack-name {self.name} --region {self.aws.region}"
         return (
             f"{self.name} is {there['StackStatus']}: its first making failed, and CloudFormation changes no "
             f"such stack. `aws cloudformation describe-stack-events {of_it}` says why; then remove it by "

@@ -5,7 +5,8 @@
 
 Each file holds one concern. each-table.yaml is made once for every table of ports/metadata.py,
 each-function.yaml once for every function of app.py; <Table>, <table>, <Function>, <function> are names.
-Errors  Failure(USAGE): no such stage, or two files say different things of one property
+Errors  Failure(USAGE): no such stage, one that names another's site or no region; two files that say
+        different things of one property
 Source  Chalice, "chalice package --merge-template": mappings are merged, everything else is replaced.
 """
 
@@ -53,7 +54,10 @@ def merge_template(project: Path, stage: str) -> Plain:
 
 
 def stage_variables(project: Path, stage: str) -> dict[str, str]:
-    """The environment of a stage's functions, as .chalice/config.json has it."""
+    """The environment of a stage's functions, as .chalice/config.json has it; it names the stage's own site.
+
+    A stage copied from another and not changed would be deployed over that other's site.
+    """
     path = project / ".chalice" / "config.json"
     try:
         config = json.loads(path.read_text())
@@ -63,7 +67,16 @@ def stage_variables(project: Path, stage: str) -> dict[str, str]:
     if stage not in stages:
         raise usage(f"there is no stage {stage!r} in {path}; there are: {', '.join(sorted(stages))}")
     own: dict[str, str] = stages[stage].get("environment_variables", {})
-    return {**config.get("environment_variables", {}), **own}
+    variables: dict[str, str] = {**config.get("environment_variables", {}), **own}
+    for name in ("CAUSEWAY_SITE", "CAUSEWAY_REGION"):
+        if not variables.get(name):
+            raise usage(f"stage {stage} lacks {name}: give it in the stage's environment_variables in {path}")
+    site = variables["CAUSEWAY_SITE"]
+    if site != stage:
+        raise usage(
+            f"stage {stage} says CAUSEWAY_SITE={site}; a stage is a site: set it to {stage} in {path}"
+        )
+    return variables
 
 
 def _parts(path: Path) -> Iterator[Plain]:

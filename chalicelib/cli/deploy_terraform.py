@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from chalicelib.cli.deploy_package import Build
 from chalicelib.cli.deploy_template import FUNCTIONS
+from chalicelib.cli.failure import usage
 from chalicelib.cli.output import Output
 
 VARIABLES_FILE = "causeway.tfvars.json"
@@ -44,12 +46,24 @@ def variables(build: Build) -> dict[str, Any]:
 def write_variables(build: Build) -> Path:
     """Leave them beside the package."""
     path = build.directory / VARIABLES_FILE
-    path.write_text(json.dumps(variables(build), indent=1) + "\n")
+    try:
+        path.write_text(json.dumps(variables(build), indent=1) + "\n")
+    except OSError as problem:
+        raise usage(f"{path}: cannot be written: {problem.strerror}; name another --out") from problem
     return path
 
 
-def plan(out: Output, project: Path, build: Build) -> None:
-    """Say how Terraform shows what it would change."""
+def show(out: Output, project: Path, build: Build, verb: str, profile: str) -> None:
+    """Say how Terraform plans or applies it."""
     path = write_variables(build)
-    command = f"AWS_REGION={build.region} terraform -chdir={project / MODULE} plan -var-file={path}"
+    environment = [f"AWS_PROFILE={quote(profile)}"] if profile else []
+    module = (project / MODULE).absolute()
+    command = " ".join(
+        [
+            *environment,
+            f"AWS_REGION={build.region}",
+            f"terraform -chdir={quote(str(module))} {verb} -var-file={quote(str(path))}",
+        ]
+    )
     out.value({"variables": str(path), "command": command}, command)
+    out.note(f"Nothing was changed: the command above is Terraform's {verb}; it needs `init` once before")

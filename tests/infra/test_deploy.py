@@ -24,7 +24,7 @@ from tests.infra.deploying import (
     run,
 )
 from tests.infra.translated import ZIPS_BUCKET
-from tests.lambda_host.packaging import Package
+from tests.lambda_host.packaging import ROOT, Package
 from tests.services.run import Service
 
 
@@ -34,11 +34,15 @@ def test_plan_of_a_new_site_lists_everything_and_makes_nothing(aws: Service, who
 
     assert ran.exit == OK and ran.json["new"] is True
     assert {one["action"] for one in ran.json["changes"]} == {"Add"}
-    assert {"KeysTable", "BlocksBucket", "SiteKey"} <= {one["resource"] for one in ran.json["changes"]}
+    named = {one["resource"] for one in ran.json["changes"]}
+    assert {"KeysTable", "BlocksBucket", "SiteKey"} <= named
+    assert not {"AlarmsTopic", "ApiLogsRole", "ApplyOverTables"} & named  # no parameter asks for them
+    with_topic = run("plan", *on(aws, whole), "--parameter", "AlarmEmail=ops@example.com", "--json")
+    assert {one["resource"] for one in with_topic.json["changes"]} - named == {"AlarmsTopic"}
     assert client(aws, "cloudformation").list_stacks()["StackSummaries"] == []
     assert {one["Name"] for one in client(aws, "s3").list_buckets()["Buckets"]} == {ZIPS_BUCKET}
     human = run("plan", *on(aws, whole))
-    assert "would be made" in human.out and "AWS::DynamoDB::Table" in human.out
+    assert f"would be made: {len(named)} resources" in human.out and "AWS::DynamoDB::Table" in human.out
 
 
 def test_apply_makes_the_site(aws: Service, whole: Path) -> None:
@@ -66,6 +70,19 @@ def test_apply_of_what_is_there_changes_nothing_and_shows_where_it_is(aws: Servi
     assert "up to date" in ran.err and "causeway-west-blocks" in ran.out
     told = run("apply", *on(aws, built), "--json")
     assert told.json["outputs"]["BlocksBucket"] == "causeway-west-blocks"
+
+
+def test_the_outputs_can_be_shown_again(aws: Service, built: Path) -> None:
+    """Endpoints are asked for after the first day too; without a stack the message says what makes one."""
+    where = ("--stage", "west", "--project", ROOT, "--aws-endpoint-url", aws.endpoint)
+    missing = run("show", *where)
+    make(aws, built)
+    shown = run("show", *where, "--json")
+
+    assert missing.exit == USAGE and "`causeway deploy apply --stage west` makes it" in missing.err
+    assert shown.exit == OK, shown.out
+    assert shown.json["stack"] == "causeway-west"
+    assert shown.json["outputs"]["BlocksBucket"] == "causeway-west-blocks"
 
 
 def test_plan_of_a_site_that_is_there_shows_the_difference(aws: Service, built: Path) -> None:

@@ -173,7 +173,7 @@ def test_credentials_that_have_expired_are_a_matter_of_signing_in(cfn: tuple[Sta
 def test_a_stack_that_was_never_made_is_not_changed() -> None:
     """CloudFormation cannot change what it rolled back: the way out is in the message."""
     stack = deploy_stack.Stack.__new__(deploy_stack.Stack)
-    stack.name, stack._aws = "causeway-west", deploy_stack.Aws("", REGION)
+    stack.name, stack.aws = "causeway-west", deploy_stack.Aws("", REGION)
     told = stack._never_made({"StackStatus": "ROLLBACK_COMPLETE"})
 
     assert "delete-stack --stack-name causeway-west --region us-west-2" in told and "--adopt" in told
