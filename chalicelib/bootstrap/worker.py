@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.adapters.http_peer import FUNCTION_READ_S
-from chalicelib.adapters.http_peer import FUNCTION_READ_S
 from chalicelib.bootstrap.front import Handler, front, live, peers, ready
 from chalicelib.bootstrap.parts import open_log, wire
 from chalicelib.bootstrap.start import EVERY_POWER, Powers
@@ -46,7 +45,7 @@ def build_worker(settings: Settings, faces: Faces = no_faces) -> Wired:
     stores = join_directory(settings) if directory else open_aws(settings)
     log = open_log(settings)
     # No wake: the main process sees every commit to its tables.
-    node = wire(settings, stores, log, read_s=FUNCTION_READ_S)
+    node = wire(settings, stores, log)
     return Wired(node, handler(node, settings, faces), node.site.clock, log, stores.close)
 
 
