@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from chalicelib.cli.admin_client import AdminClient
 from chalicelib.cli.failure import Exit, Failure
@@ -58,7 +58,7 @@ CaBundle = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Answer as JSON.")]
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -103,6 +103,8 @@ def command(
     def register(work: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
         own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        for one in own:
+            _typeless(one.annotation)
         common = [*(_SITE if site else ()), _JSON]
 
         def run(**given: Any) -> None:
@@ -111,15 +113,27 @@ def command(
             _ending(out, lambda: work(at, **given))
 
         parameters = [*own, *common]
-        run.__doc__ = work.__doc__
+        run.__doc__ = _unwrapped(work.__doc__ or "")
         run.__name__ = work.__name__
         run.__module__ = work.__module__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        app.command(name, epilog=_epilog(examples))(run)
+        app.command(name, cls=_Command, epilog=_epilog(examples))(run)
         return work
 
     return register
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring's paragraphs, one line each: typer would keep our line ends besides its own."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+
+
+def _typeless(annotation: Any) -> None:
+    """A flag takes no value, so none is shown behind it."""
+    if getattr(annotation, "__origin__", None) is bool:
+        for option in annotation.__metadata__:
+            option.metavar = ""
 
 
 def _epilog(examples: tuple[str, ...]) -> str:
@@ -147,10 +161,32 @@ def _ending(out: Output, work: Callable[[], None]) -> None:
         raise typer.Exit(Exit.BUG) from None
 
 
+class _Command(TyperCommand):
+    """A command whose --help takes no value, as _typeless says of its other flags."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option --help."""
+        return _of_no_type(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """The same of a group of commands."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option --help."""
+        return _of_no_type(super().get_help_option(ctx))
+
+
+def _of_no_type(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
 def noun(name: str, told: str, default: str = "") -> typer.Typer:
     """A group of commands; `default` is meant where none of them is named."""
 
-    class Group(TyperGroup):
+    class Named(Group):
         """Knows what is meant."""
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -159,4 +195,4 @@ def noun(name: str, told: str, default: str = "") -> typer.Typer:
                 args = [default, *args]
             return super().parse_args(ctx, args)
 
-    return typer.Typer(name=name, help=told, no_args_is_help=not default, rich_markup_mode="rich", cls=Group)
+    return typer.Typer(name=name, help=told, no_args_is_help=not default, rich_markup_mode="rich", cls=Named)

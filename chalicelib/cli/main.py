@@ -24,9 +24,11 @@ from chalicelib.cli import (
     stores,
     user,
 )
+from chalicelib.cli.command import Group
 
 app = typer.Typer(
     name="causeway",
+    cls=Group,
     help="An S3-compatible object store over two or more sites, each answering on its own.",
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -92,6 +92,18 @@ def test_help_has_examples_and_json(words: tuple[str, ...]) -> None:
     assert f"causeway {' '.join(words)}" in examples
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_is_set_in_paragraphs(words: tuple[str, ...]) -> None:
+    """Lines of the source do not break what a terminal wraps, and a flag takes no value."""
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        command = command.get_command(None, word)
+
+    assert all("\n" not in part for part in command.help.split("\n\n"))
+    shown = run(*words, "--help", COLUMNS="80", TERM="dumb").out
+    assert "<bool>" not in shown + run(*words[:-1], "--help", COLUMNS="80", TERM="dumb").out
+
+
 def test_the_commands_of_the_design() -> None:
     """Riak CS's words are all there."""
     lines = {" ".join(words) for words in COMMANDS}
