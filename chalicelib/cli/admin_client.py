@@ -85,7 +85,8 @@ class AdminClient:
         if isinstance(problem, urllib3.exceptions.ReadTimeoutError):
             return f"{endpoint} did not answer within {READ_S:.0f} s; try again"
         return (
-            f"no site answers at {endpoint}; start it with `causeway serve`, or give another --endpoint-url"
+            f"no site answers at {endpoint}; start it with `causeway serve`, or give another "
+            f"{self.place.said.endpoint}"
         )
 
     def _read(self, status: int, body: bytes) -> Fields:

@@ -10,6 +10,7 @@ options are added behind them. A Failure becomes one line and its exit status; n
 from __future__ import annotations
 
 import inspect
+import shlex
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 _JSON = _keyword("as_json", Json, False)
 _SITE = (
     _keyword("endpoint_url", EndpointUrl, ""),
@@ -83,6 +85,7 @@ class At:
     data: Path | None = None
     profile: str = ""
     ca_bundle: str = ""
+    again: str = ""  # the options that named the site on the command line, to end a command that is advised
 
     @cached_property
     def site(self) -> AdminClient:
@@ -109,10 +112,11 @@ def command(
 
         def run(**given: Any) -> None:
             out = Output(given.pop("as_json"))
-            at = At(out, **{one.name: given.pop(one.name) for one in common if one is not _JSON})
+            where = {one.name: given.pop(one.name) for one in common if one is not _JSON}
+            at = At(out, **where, again=_again(given.pop("context"), where))
             _ending(out, lambda: work(at, **given))
 
-        parameters = [*own, *common]
+        parameters = [*own, *common, _CONTEXT]
         run.__doc__ = _unwrapped(work.__doc__ or "")
         run.__name__ = work.__name__
         run.__module__ = work.__module__
@@ -122,6 +126,16 @@ def command(
         return work
 
     return register
+
+
+def _again(context: typer.Context, where: dict[str, Any]) -> str:
+    """Those of the options `where` that were typed; what the environment said, it will say again."""
+    typed = ""
+    for name, value in where.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            typed += f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+    return typed
 
 
 def _unwrapped(text: str) -> str:

@@ -119,20 +119,21 @@ def _register_connect(app: typer.Typer) -> None:
     ) -> None:
         """Link this site (the source) to a sink; nothing is kept unless the link works."""
         if sink_data is not None:
-            other = places.of_data(sink_data, sink, at.ca_bundle or ca_file)
+            other = places.of_data(sink_data, sink, at.ca_bundle or ca_file, places.SINK)
         elif sink_access_key:
             if not sink_secret_key or not sink:
                 raise usage("--sink-access-key needs --sink and its secret in CAUSEWAY_SINK_SECRET_KEY")
-            other = places.make(sink, sink_access_key, sink_secret_key, ca_bundle=at.ca_bundle or ca_file)
+            bundle = at.ca_bundle or ca_file
+            other = places.make(sink, sink_access_key, sink_secret_key, ca_bundle=bundle, said=places.SINK)
         elif sink_profile:
-            other = places.of_credentials(sink, sink_profile, at.ca_bundle or ca_file)
+            other = places.of_credentials(sink, sink_profile, at.ca_bundle or ca_file, places.SINK)
         else:
             raise usage("say how to reach the sink: --sink-data, --sink-profile or --sink-access-key")
         there = sink or other.endpoint
         terms = Terms(there, source_endpoint, both_ways, ca_file, sink_ca_file, sink_tables, administers)
         linked = link(at.site, AdminClient(other), terms)
         at.out.value(linked, f"{linked['source']} → {linked['sink']}: the link works", *_warned(linked))
-        at.out.note(_next(linked["sink"], both_ways, linked["source"]))
+        at.out.note(_next(linked["sink"], both_ways, linked["source"], at.again))
 
 
 def link(source: AdminClient, sink: AdminClient, terms: Terms) -> Fields:
@@ -199,12 +200,13 @@ def _warned(linked: Fields) -> list[str]:
     return [f"warning: {linked['warning']}"] if linked["warning"] else []
 
 
-def _next(sink: str, both_ways: bool, source: str) -> str:
+def _next(sink: str, both_ways: bool, source: str, again: str) -> str:
     lines = [
-        "Next:",
-        f"  causeway realtime enable {sink}    owe it what is written from now on, and compare once",
-        f"  causeway realtime start {sink}     stream it",
-        f"  causeway proxy-get enable {sink}   let it fetch blocks that have not arrived",
+        "Next: owe it what is written from now on, and compare once; stream it; let it fetch what has not "
+        "arrived:",
+        f"  causeway realtime enable {sink}{again}",
+        f"  causeway realtime start {sink}{again}",
+        f"  causeway proxy-get enable {sink}{again}",
     ]
     if both_ways:
         lines.append(f"and the same at {sink} for {source}")

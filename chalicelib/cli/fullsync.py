@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from chalicelib.settings import duration_ms
 app = noun("fullsync", "Compare with a sink and stream what it lacks.")
 Sink = Annotated[str, typer.Argument(metavar="SINK", help="The sink's site name.")]
 WAIT_STEP_S = 0.25
+GIVE_UP_S = 60  # a link that is up brings a run on within seconds
 _WORDS = {"never": 0, "0": 0, "default": None}
 TREE_DEPTH_SHOWN = 4  # digits of a prefix that matter for a progress bar
 
@@ -39,14 +39,18 @@ def start(
         bool, typer.Option("--dry-run", help="Compare only; count what would be sent.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
+    give_up: Annotated[
+        int,
+        typer.Option(min=1, metavar="SECONDS", help="With --wait: end with 3 if the sink is silent so long."),
+    ] = GIVE_UP_S,
 ) -> None:
     """Begin a run now, unless one is running."""
     run = at.site.post("links", sink, "fullsync", action="start", anyway=anyway, dry_run=dry_run)
     if not wait:
-        at.out.value(run, f"comparing with {sink}; `causeway fullsync status {sink}` shows how far")
+        at.out.value(run, f"comparing with {sink}; `{_status_of(sink, at)}` shows how far")
         return
-    run = follow(at.site, sink, at.out)
-    at.out.value(run, told(sink, run))
+    run = follow(at.site, sink, at.out, give_up, _status_of(sink, at))
+    at.out.value(run, told(sink, run, at.again))
     _judge(sink, run)
 
 
@@ -54,7 +58,7 @@ def start(
 def status(at: At, sink: Sink) -> None:
     """Show the last run, or how far the present one is; exit with 1 unless it completed."""
     run = at.site.get("links", sink, "fullsync")
-    at.out.value(run, told(sink, run))
+    at.out.value(run, told(sink, run, at.again))
     if run["state"] != "complete":
         raise Failure(Exit.NO, "")
 
@@ -89,13 +93,21 @@ def interval(
     at.out.value(run, f"a fullsync to {sink} begins by itself: {told}")
 
 
-def follow(site: AdminClient, sink: str, out: Output, also: Callable[[], None] = lambda: None) -> Fields:
-    """Show a run's progress until it has ended; `also` is called between looks."""
+def _status_of(sink: str, at: At) -> str:
+    return f"causeway fullsync status {sink}{at.again}"
+
+
+def follow(
+    site: AdminClient, sink: str, out: Output, give_up_s: float = GIVE_UP_S, status: str = ""
+) -> Fields:
+    """Show a run's progress until it has ended. Failure when it stood still, for one reason or another, for
+    `give_up_s`; the command `status` is what to look with then."""
     columns = (
-        TextColumn("fullsync"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"),
-        TimeElapsedColumn(),
+        TextColumn("fullsync"), BarColumn(), TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
     )  # fmt: skip
     silent = out.as_json or not out.console.is_terminal
+    since: float | None = None
     with Progress(*columns, console=out.console, disable=silent) as bar:
         task = bar.add_task("", total=1.0)
         while True:
@@ -103,8 +115,38 @@ def follow(site: AdminClient, sink: str, out: Output, also: Callable[[], None] =
             bar.update(task, completed=progress(run), description=counted(run))
             if run["state"] != "running":
                 return run
-            also()
+            now = world.elapsed_s()
+            if not run["error"]:  # its last step went well
+                since = None
+            elif since is None:
+                since = now
+                _say(out, silent, f"waiting: {_standing(sink, run['error'])[1]}")
+            elif now - since >= give_up_s:
+                raise _given_up(sink, run["error"], give_up_s, status)
             world.sleep_s(WAIT_STEP_S)
+
+
+def _say(out: Output, silent: bool, text: str) -> None:
+    if silent:
+        out.note(text)
+    else:  # above the bar, by the console that draws it
+        out.console.print(text, highlight=False, markup=False)
+
+
+def _standing(sink: str, error: str) -> tuple[Exit, str]:
+    """Why a running run does not go on; `error` begins with the name of a StoreError."""
+    if error.startswith(("Unavailable", "Indeterminate")):
+        return Exit.UNREACHABLE, f"{sink} does not answer ({error})"
+    return Exit.REFUSED if error.startswith("Refused") else Exit.NO, f"the run does not go on ({error})"
+
+
+def _given_up(sink: str, error: str, give_up_s: float, status: str) -> Failure:
+    kind, why = _standing(sink, error)
+    after = f"; `{status}` shows whether it does" if status else ""
+    return Failure(
+        kind,
+        f"given up after {give_up_s:.0f} s (--give-up): {why}; the run goes on by itself once it can{after}",
+    )
 
 
 def progress(run: dict[str, Any]) -> float:
@@ -138,10 +180,10 @@ def counted(run: dict[str, Any]) -> str:
     )
 
 
-def told(sink: str, run: dict[str, Any]) -> str:
-    """A run as a sentence."""
+def told(sink: str, run: dict[str, Any], again: str = "") -> str:
+    """A run as a sentence; `again` names the site to a command that is advised."""
     if run["state"] == "never":
-        return f"fullsync to {sink}: never run; `causeway fullsync start {sink}`"
+        return f"fullsync to {sink}: never run; `causeway fullsync start {sink}{again}`"
     took = f" in {duration(run['ended_ms'] - run['started_ms'])}" if run["ended_ms"] else ""
     state = "dry run ended" if run["dry_run"] and run["state"] == "incomplete" else run["state"]
     why = f"; {run['error']}" if run["error"] else ""

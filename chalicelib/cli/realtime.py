@@ -23,14 +23,14 @@ def enable(at: At, sink: Sink) -> None:
         at,
         sink,
         "enable",
-        f"{sink} is owed what is written from now on; next: causeway realtime start {sink}",
+        f"{sink} is owed what is written from now on; next: causeway realtime start {sink}{at.again}",
     )
 
 
 @command(app, "start", "causeway realtime start east")
 def start(at: At, sink: Sink) -> None:
     """Send what is owed; what waits for another try is due at once."""
-    _switch(at, sink, "start", f"streaming to {sink}; `causeway status` shows how far")
+    _switch(at, sink, "start", f"streaming to {sink}; `causeway status{at.again}` shows how far")
 
 
 @command(app, "stop", "causeway realtime stop east")
@@ -46,7 +46,7 @@ def disable(at: At, sink: Sink) -> None:
         at,
         sink,
         "disable",
-        f"{sink} is owed nothing more; `causeway fullsync start {sink}` brings what it lacks",
+        f"{sink} is owed nothing more; `causeway fullsync start {sink}{at.again}` brings what it lacks",
     )
 
 

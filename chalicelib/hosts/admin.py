@@ -110,8 +110,8 @@ class AdminApi:
 
     def _failure(self, problem: Exception) -> Response:
         if isinstance(problem, NoSuchUser):  # S3 knows no users, so it has no error for these two
-            told = f"no user has access key {problem}; causeway user list shows them"
-            return _json(404, {"error": "NoSuchUser", "message": told})
+            nobody = f"no user has access key {problem}; causeway user list shows them"
+            return _json(404, {"error": "NoSuchUser", "message": nobody})
         if isinstance(problem, UserAlreadyExists):
             return _json(409, {"error": "UserAlreadyExists", "message": str(problem)})
         failure = as_s3_error(problem)
