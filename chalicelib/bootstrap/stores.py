@@ -45,7 +45,12 @@ def open_directory(settings: Settings, log: Log, on_commit: Callable[[Touched], 
 
     with ExitStack() as undo:
         data = _directory(settings)
-        undo.callback(own_directory(data).close)
+        try:
+            undo.callback(own_directory(data).close)
+        except OSError as problem:
+            done = "used" if os.path.isdir(data) else "made"
+            why = f"{problem.strerror}; make it first, or choose another directory"
+            raise SettingsError([f"--data {data} cannot be {done}: {why}"]) from problem
         FileCounters.clear(data / "counters")
         blocks = DirectoryBlocks(data, fatal=fatal)
         swept = blocks.sweep()

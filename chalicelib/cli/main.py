@@ -6,6 +6,9 @@ Exit    0 done · 1 the answer is no (not caught up, a check failed) · 2 wrong 
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from chalicelib.cli import (
@@ -39,6 +42,22 @@ app = typer.Typer(
         "3 a site does not answer, 4 a site refused."
     ),
 )
+
+
+def _tell(wanted: bool) -> None:
+    if wanted:
+        print(f"causeway {version('causeway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    tell: Annotated[
+        bool, typer.Option("--version", callback=_tell, is_eager=True, help="Say which Causeway this is.")
+    ] = False,
+) -> None:
+    """An S3-compatible object store over two or more sites, each answering on its own."""
+
 
 serve.register(app)
 demo.register(app)

@@ -125,7 +125,9 @@ def _serve(at: At, **flags: Any) -> None:
     except StoreError as problem:
         raise Failure(Exit.NO, str(problem)) from problem
     except OSError as problem:
-        where = f"{settings.host}:{settings.port}"
-        raise Failure(Exit.NO, f"cannot serve at {where}: {problem.strerror or problem}") from problem
+        where = f"at {settings.host}:{settings.port}"
+        if problem.filename is not None:  # it is not the port
+            where = f"with {problem.filename}"
+        raise Failure(Exit.NO, f"cannot serve {where}: {problem.strerror or problem}") from problem
     if status:
         raise typer.Exit(status)

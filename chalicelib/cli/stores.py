@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from chalicelib import bootstrap
 from chalicelib.cli.command import At, command, noun
 from chalicelib.cli.failure import Exit, Failure, usage
 from chalicelib.cli.serve import with_options
+from chalicelib.domain.errors import Unavailable
 from chalicelib.settings import Backend, Settings, SettingsError
 
 T = TypeVar("T")
@@ -34,6 +36,19 @@ def _done(flags: dict[str, Any], work: Callable[[Settings], T]) -> T:
         return work(settings)
     except SettingsError as problem:
         raise Failure(Exit.NO, "; ".join(problem.problems)) from problem
+    except Unavailable as problem:
+        raise Failure(Exit.UNREACHABLE, str(problem)) from problem
+
+
+def _made(settings: Settings) -> list[str]:
+    """Nothing is made for a site that could not be started over it."""
+    key = settings.master_key_file
+    if key is not None and not key.is_file():
+        path = shlex.quote(str(key))
+        raise usage(
+            f"--master-key-file {key} is no file: (umask 077; openssl rand -hex 32 > {path}) makes one"
+        )
+    return bootstrap.create_stores(settings)
 
 
 def _create(at: At, **flags: Any) -> None:
@@ -42,7 +57,7 @@ def _create(at: At, **flags: Any) -> None:
     For DynamoDB Local and MinIO, and for trying things out on AWS: there, `causeway deploy apply` makes
     them with backups, encryption by a key of the site's own, notifications, roles and alarms.
     """
-    made = _done(flags, bootstrap.create_stores)
+    made = _done(flags, _made)
     shown = ", ".join(made) if made else "nothing: everything was there"
     at.out.value({"made": made}, f"made {shown}")
 
@@ -61,8 +76,9 @@ def _rewrap(at: At, **flags: Any) -> None:
 command(
     app,
     "create",
-    "causeway stores create --site west --master-key-file west.key --blocks-bucket west-blocks",
-    "causeway stores create --site west --master-key-file west.key --blocks-bucket west-blocks "
+    "causeway stores create --site west --master-key-file west.key --blocks-bucket causeway-west-blocks "
+    "--blocks-region us-west-2 --dynamodb-prefix causeway-west",
+    "causeway stores create --site west --master-key-file west.key --blocks-bucket causeway-west-blocks "
     "--blocks-endpoint http://127.0.0.1:9000 --dynamodb-endpoint http://127.0.0.1:8000",
     site=False,
 )(with_options(_create, _SETTINGS))
@@ -70,7 +86,7 @@ command(
 command(
     app,
     "rewrap",
-    "causeway stores rewrap --site west --blocks-bucket west-blocks --dynamodb-prefix causeway-west "
-    "--kms-key alias/causeway-west-new",
+    "causeway stores rewrap --site west --blocks-bucket causeway-west-blocks --blocks-region us-west-2 "
+    "--dynamodb-prefix causeway-west --kms-key alias/causeway-west-new",
     site=False,
 )(with_options(_rewrap, _SETTINGS))

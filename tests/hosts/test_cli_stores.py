@@ -10,7 +10,7 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import delete_tables
 from chalicelib.settings import Settings
-from tests.hosts.test_cli import NO, OK, USAGE, run
+from tests.hosts.test_cli import NO, OK, UNREACHABLE, USAGE, closed_port, run
 from tests.site_process import SiteProcess, variables
 
 
@@ -122,3 +122,26 @@ def test_settings_are_checked_first(told):
     """As for serve."""
     ran = run("stores", "create", **told | {"CAUSEWAY_SITE": ""})
     assert USAGE == ran.exit and "CAUSEWAY_SITE: missing" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "which"), [("DYNAMODB", "DynamoDB at {}"), ("BLOCKS", "the store of bucket {bucket} at {}")]
+)
+def test_a_store_that_does_not_answer(told, name, which):
+    """Which one, where, and that it is no answer."""
+    nobody = f"http://127.0.0.1:{closed_port()}"
+    ran = run("stores", "create", **told | {f"CAUSEWAY_{name}_ENDPOINT": nobody})
+    assert UNREACHABLE == ran.exit
+    assert f"{which.format(nobody, bucket=told['CAUSEWAY_BLOCKS_BUCKET'])} does not answer" in ran.err
+    assert f"correct --{name.lower()}-endpoint" in ran.err
+
+
+def test_a_master_key_file_that_is_not_there(told, tmp_path):
+    """It is not the key that a server would find; nothing is made."""
+    path = tmp_path / "west.key"
+    ran = run("stores", "create", "--master-key-file", path, **told | {"CAUSEWAY_KMS_KEY": None})
+    assert USAGE == ran.exit and f"--master-key-file {path} is no file" in ran.err
+    path.write_text(secrets.token_hex(32))
+    path.chmod(0o600)
+    made = run("stores", "create", "--master-key-file", path, "--json", **told | {"CAUSEWAY_KMS_KEY": None})
+    assert OK == made.exit and 10 == len(made.json["made"])
