@@ -32,6 +32,7 @@ FROM, TO, TIME, BODY, SIGNATURE = (
     "x-causeway-signature",
 )
 PATH = "/causeway/peer/"
+NO_SUCH_VERB = "no such verb"  # how a site says that it is of another version
 
 
 def pack(header: dict[str, Any], blobs: Sequence[bytes | memoryview] = ()) -> bytes:

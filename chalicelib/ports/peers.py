@@ -89,8 +89,12 @@ class Peer(Protocol):
     def get_block(self, ref: BlockRef, asked: tuple[str, ...]) -> bytes | None:
         """The block, or None for "definitely not"; `asked` names the sites already asked."""
 
+    def fold(self, run: str, for_ms: int) -> bool:
+        """Go on, for `for_ms` at most, to fold what the other side's tree does not show yet; whether all is
+        folded that was committed there before `run`, a name no other run has, first asked."""
+
     def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
-        """The nodes at `prefixes` ("" is the root, each hex digit one level down)."""
+        """The nodes at `prefixes` ("" is the root, each hex digit one level down), as last folded."""
 
     def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:
         """(key hash, digest) of every key below `prefix`, in order."""

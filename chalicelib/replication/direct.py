@@ -90,6 +90,10 @@ class DirectPeer:
         """A block from the other site's bucket."""
         return self._open().get_block(ref, asked)
 
+    def fold(self, run: str, for_ms: int) -> bool:
+        """Fold in the sink's tables."""
+        return self._open().fold(run, for_ms)
+
     def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
         """Tree nodes."""
         return self._open().tree(bucket_id, prefixes)

@@ -1,9 +1,12 @@
 """Fullsync: compare two sites by their hash trees and stream what is missing or stale.
 
-    accounts ─▶ for every bucket the link carries: roots ─▶ nodes ─▶ entries ─▶ sink.apply
+    hello ─▶ fold both trees ─▶ brake ─▶ accounts
+    ─▶ for every bucket the link carries: roots ─▶ nodes ─▶ entries ─▶ sink.apply
     ─▶ blocks of all records the sink holds without them ─▶ done
 
-step(…)  → Continue | Done, one bounded unit of work: one batch of records, of nodes or of blocks.
+step(…)  → Continue | Done, one bounded unit of work: one batch of records, of nodes or of blocks, or what
+fits STEP_MS of folding, roots or accounts. Writes that come meanwhile keep no run from going on: it folds
+what was there when it began.
 The cursor is stored after every unit, so a run killed anywhere goes on there: at most one batch of
 records is sent twice. "Complete" is said only when every root was compared and nothing failed.
 
@@ -39,9 +42,13 @@ ENTRIES_MAX = 64  # below a node with this few keys, their digests are cheaper t
 RECORDS_MAX = 50  # a batch: what a kill makes us send twice
 BLOCK_BYTES_MAX = 32 * 1024 * 1024  # a step: within the lease over a slow line; one object may be more
 COMPARES_MAX = 100  # roots a step: each is a request
+STEP_MS = 10_000  # after which a step begins no other request: well within the lease
 BRAKE_KEYS = 100  # fewer keys than this may vanish without a question
 BRAKE_BUCKETS = 1000  # remembered for the brake, the largest first: a run must fit its row
 BRAKE_SHARE = 0.5  # a sink that lacks more of a bucket it once had whole is asked about
+# Stages before the first root. "" is the first one, which versions that know no others begin again at.
+_HERE, _THERE, _BRAKE, _SEND = "fold here", "fold there", "brake", "send"
+_FOLDED = ("folded",)  # beside no bucket: both trees are
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +85,72 @@ class Fullsync:
     # --------------------------------------------------------------- accounts
 
     def _accounts(self, run: Run) -> Run | Asks:
+        """What comes before the first root, a stage a step or more: who is there, fold here and there, the
+        brake, users and buckets. The cursor's stack names the stage and where in it the run stands."""
+        stage, at = run.cursor.stack or ("", "")
+        if stage == _HERE:
+            folded = tree.fold_for(self._site, f"to/{self._link.site}", at, self._ends_ms())
+            return _at(run, _THERE, at) if folded else run  # what is folded stays so
+        if stage == _THERE:
+            folded = self._peer.fold(at, self._ends_ms() - self._site.clock.now_ms())
+            return _at(run, _BRAKE, "") if folded else run
+        if stage == _BRAKE:
+            return self._brake(run, at)
+        if stage == _SEND:
+            return self._stale_accounts(run, at)
+        return self._greet(run)
+
+    def _ends_ms(self) -> int:
+        """When a step that began now shall begin no more requests."""
+        ends_ms = self._site.clock.now_ms() + STEP_MS
+        return ends_ms if self._until_ms is None else min(ends_ms, self._until_ms)
+
+    def _greet(self, run: Run) -> Run | Asks:
         hello = self._peer.hello()
         if hello.incarnation != self._link.incarnation and not run.anyway:
             return Asks(
                 f"site {self._link.site} is a new incarnation: it was restored or set up again. "
                 "`causeway fullsync start --anyway` streams everything to it"
             )
-        if not run.anyway and self._lost_most(run):
-            return Asks(
-                f"site {self._link.site} lacks most of what it once confirmed, without tombstones. "
-                "`causeway fullsync start --anyway` streams it again"
-            )
+        return _at(run, _HERE, self._site.ids.token(8))
+
+    def _brake(self, run: Run, after: str) -> Run | Asks:
+        """Look at buckets the sink once had whole, in order of id, before the first record goes."""
+        if run.anyway:
+            return _at(run, _SEND, "")
+        remembered = sorted(
+            name for name, keys in run.confirmed.items() if keys >= BRAKE_KEYS and name > after
+        )
+        ends_ms = self._ends_ms()
+        for looked, bucket_id in enumerate(remembered):
+            if looked and (looked == COMPARES_MAX or self._site.clock.now_ms() >= ends_ms):
+                return _at(run, _BRAKE, remembered[looked - 1])
+            theirs = self._peer.tree(bucket_id, [""])[0].keys
+            if theirs < run.confirmed[bucket_id] * BRAKE_SHARE:
+                return Asks(
+                    f"site {self._link.site} lacks most of what it once confirmed, without tombstones. "
+                    "`causeway fullsync start --anyway` streams it again"
+                )
+        return _at(run, _SEND, "")
+
+    def _stale_accounts(self, run: Run, after: str) -> Run:
+        """Send users and buckets, in order of name, that the sink has older or not at all."""
         theirs = self._peer.accounts()
         stale = [
             name
             for name, stamp in sorted(replicated_accounts.stamps(self._site).items())
-            if theirs.get(name, "") < stamp
+            if name > after and theirs.get(name, "") < stamp
         ]
-        tally = run.tally
+        ends_ms = self._ends_ms()
         for at in range(0, len(stale), RECORDS_MAX):
-            tally = self._send_accounts(stale[at : at + RECORDS_MAX], tally, run)
-        buckets = [bucket.id for bucket in self._carried()]
-        return replace(run, cursor=Cursor(Phase.BUCKETS), tally=replace(tally, buckets=len(buckets)))
+            if at and self._site.clock.now_ms() >= ends_ms:
+                return _at(run, _SEND, stale[at - 1])
+            tally = self._send_accounts(stale[at : at + RECORDS_MAX], run.tally, run)
+            run = replace(run, tally=tally)
+        buckets = sum(1 for _ in self._carried())
+        return replace(
+            run, cursor=Cursor(Phase.BUCKETS, stack=_FOLDED), tally=replace(run.tally, buckets=buckets)
+        )
 
     def _send_accounts(self, names: list[str], tally: Tally, run: Run) -> Tally:
         deliveries = []
@@ -116,25 +167,16 @@ class Fullsync:
             if replicates(bucket, self._link.site):
                 yield bucket
 
-    def _lost_most(self, run: Run) -> bool:
-        if not run.confirmed:
-            return False
-        for bucket_id, confirmed in run.confirmed.items():
-            if confirmed >= BRAKE_KEYS:
-                theirs = self._peer.tree(bucket_id, [""])[0].keys
-                if theirs < confirmed * BRAKE_SHARE:
-                    return True
-        return False
-
     # ---------------------------------------------------------------- buckets
 
     def _next_bucket(self, run: Run) -> Run:
-        """Compare roots until one differs, or there were many."""
-        if not run.cursor.bucket and not tree.folded_by(self._site, self._until_ms):
-            return run  # what is folded stays so: the next step goes on with the rest
+        """Compare roots until one differs, or there were many, or it took long."""
+        if not run.cursor.bucket and run.cursor.stack != _FOLDED:
+            return replace(run, cursor=Cursor())  # an older version got it here, which folded later
         confirmed, compared = dict(run.confirmed), 0
+        ends_ms = self._ends_ms()
         for bucket in self._carried(after=run.cursor.bucket):
-            if compared == COMPARES_MAX:
+            if compared == COMPARES_MAX or (compared and self._site.clock.now_ms() >= ends_ms):
                 return run
             compared += 1
             mine = tree.nodes(self._site, bucket.id, [""])[0]
@@ -281,6 +323,10 @@ class Fullsync:
             return None
         record = current(self._site, bucket_id, hashed)
         return record if record is not None and record.upload else None
+
+
+def _at(run: Run, stage: str, at: str) -> Run:
+    return replace(run, cursor=Cursor(Phase.ACCOUNTS, stack=(stage, at)))
 
 
 def _remembered(confirmed: dict[str, int], bucket_id: str, keys: int) -> dict[str, int]:

@@ -45,7 +45,8 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a run goes on: `bucket` is done up to (or, in BLOCKS, the last record seen); `stack` of
-    prefixes still to compare, "=" before those whose entries are next."""
+    prefixes still to compare, "=" before those whose entries are next. Before the first root it is the
+    stage and where that stands, which an older version does not look at: it begins the phase again."""
 
     phase: Phase = Phase.ACCOUNTS
     bucket: str = ""

@@ -8,6 +8,7 @@ apply       resolve against the head, one transaction: record, listing, dirty ma
 wanted      which blocks of a head are still missing; none: the record is no longer incomplete
 put_block   verified before it is filed, the upload looked at again afterwards
 get_block   three answers: the block, None for "definitely not", Unavailable for "don't know"
+fold        a run's pass over the dirty marks, kept here: how far it is would name keys that stay home
 bucket_empty   closed here first, looked at then: what is acknowledged before is seen, nothing is after
 Source      DESIGN §5; laws merge, no resurrection, no loop, stays home, gc.
 """
@@ -259,13 +260,15 @@ class Sink:
 
     # --------------------------------------------------------------- fullsync
 
+    def fold(self, run: str, for_ms: int) -> bool:
+        """Fold what was committed here before `run` first asked, FOLD_MS_MAX at a time; whether all is."""
+        until_ms = self._site.clock.now_ms() + min(for_ms, FOLD_MS_MAX)
+        return tree.fold_for(self._site, f"from/{self._link.site}", run, until_ms)
+
     def tree(self, bucket_id: str, prefixes: Sequence[str]) -> list[Node]:
-        """Nodes of this site's tree, after folding what is dirty."""
+        """Nodes of this site's tree, as far as it is folded."""
         if not self._shows(bucket_id):
             return [hashtree.EMPTY] * len(prefixes)
-        until_ms = self._site.clock.now_ms() + FOLD_MS_MAX
-        if "" in prefixes and not tree.folded_by(self._site, until_ms):
-            raise Unavailable(f"site {self._site.id} is not done folding its hash tree; try again")
         return tree.nodes(self._site, bucket_id, prefixes)
 
     def entries(self, bucket_id: str, prefix: str) -> list[tuple[str, bytes]]:

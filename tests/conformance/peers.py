@@ -221,6 +221,7 @@ class PeerContract:
         for n in range(20):
             peer.apply([sent(put(here, photos, f"k{n}", b"x" * n))])
         tree.fold(here)
+        assert peer.fold("run", 1000)
 
         for prefixes in ([""], ["a", "b", "0000"]):
             assert tree.nodes(here, photos.id, prefixes) == peer.tree(photos.id, prefixes)
@@ -232,10 +233,22 @@ class PeerContract:
         assert [EMPTY] == peer.tree("nothing", [""])
         assert [] == peer.entries("nothing", "")
 
-    def test_the_root_counts_what_was_just_written(self, peer, here, there, photos):
-        """Asking for the root folds first."""
+    def test_the_root_counts_what_was_folded(self, peer, here, there, photos):
+        """Everything that was committed before the run asked for it; a further run asks anew."""
+        for n, run in enumerate(("one", "two")):
+            put(there, photos, f"k{n}")
+
+            assert n == peer.tree(photos.id, [""])[0].keys
+            assert peer.fold(run, 1000)
+            assert n + 1 == peer.tree(photos.id, [""])[0].keys
+
+    def test_a_fold_without_time(self, peer, there, photos):
+        """Says that it is not done; the next one is."""
         put(there, photos, "k")
 
+        assert not peer.fold("run", 0)
+        assert 0 == peer.tree(photos.id, [""])[0].keys
+        assert peer.fold("run", 1000)
         assert 1 == peer.tree(photos.id, [""])[0].keys
 
     def test_incomplete(self, peer, here, photos):

@@ -130,6 +130,140 @@ def test_no_node_is_empty():
     assert [EMPTY, EMPTY] == tree.nodes(west, bucket(west).id, ["", "a"])
 
 
+def busy(at, into, monkeypatch, each, ms=0, spread=500):
+    """While a batch is folded, `each` writes of other keys come, and `ms` pass."""
+    real, written = tree._fold_batch, []
+
+    def fold_batch(*asked):
+        at.clock.advance(ms)
+        for _ in range(each):
+            assert len(written) < 20_000, "it never ends"
+            put(at, into, f"new{len(written) % spread}")
+            written.append(True)
+        return real(*asked)
+
+    monkeypatch.setattr(tree, "_fold_batch", fold_batch)
+    return written
+
+
+def stamps_of_marks(at):
+    """Sort key → value of every dirty mark."""
+    return {
+        (pk, sk): form
+        for (table, pk, sk), form in stored_rows(at).items()
+        if table == "tree" and pk.startswith("dirty/")
+    }
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_a_fold_ends_though_writes_come_faster(shards, monkeypatch):
+    """Ten for each seven that are folded: what was there before is folded all the same."""
+    west = site(shards=shards, items_max=50)
+    photos = bucket(west)
+    for n in range(200):
+        put(west, photos, f"old{n}")
+    before = stamps_of_marks(west)
+    busy(west, photos, monkeypatch, each=10)
+
+    assert tree.fold(west) >= 200
+
+    assert before.items().isdisjoint(stamps_of_marks(west).items())
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_a_pass_goes_on_where_it_stopped(shards, monkeypatch):
+    """Call by call with time for a batch, ten writes for each seven that are folded: it ends, and misses
+    nothing that was there at the first call."""
+    west = site(shards=shards, items_max=50)
+    photos = bucket(west)
+    for n in range(200):
+        put(west, photos, f"old{n}")
+    before = stamps_of_marks(west)
+    busy(west, photos, monkeypatch, each=10, ms=40)
+
+    calls = 1
+    while not tree.fold_for(west, "from/east", "run", west.clock.now_ms() + 40):
+        calls += 1
+
+    assert 30 < calls < 400
+    assert before.items().isdisjoint(stamps_of_marks(west).items())
+    assert not [row for row in stored_rows(west) if row[:2] == ("tree", "pass")]
+
+
+called = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "delete", "fold", "east", "east", "north"]), few_keys),
+    max_size=40,
+)
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+@settings(max_examples=60)
+@given(before=steps, meanwhile=called)
+def test_a_pass_misses_nothing(shards, before, meanwhile):
+    """Whatever is written, folded and passed over beside it: what it leaves was committed after it began."""
+    west = site(shards=shards, items_max=10)
+    one = bucket(west, "one")
+    for step, _, key in before:
+        if step != "fold":
+            (put if step == "put" else remove)(west, one, key)
+    old = stamps_of_marks(west)
+
+    for step, key in [*meanwhile, *[("east", "")] * 60]:
+        if step == "fold":
+            tree.fold(west)
+        elif step in ("east", "north"):  # each has time for one batch
+            real = west.clock.now_ms
+            times = iter([0, 1])
+            west.clock.now_ms = lambda times=times: next(times, 1)
+            try:
+                through = tree.fold_for(west, step, "run", 1)
+            finally:
+                west.clock.now_ms = real
+            if through and step == "east":
+                break
+        else:
+            (put if step == "put" else remove)(west, one, key)
+
+    assert through
+    assert old.items().isdisjoint(stamps_of_marks(west).items())
+    tree.fold(west)
+    assert from_scratch(west) == kept(west)
+
+
+def test_a_further_run_begins_a_pass_of_its_own():
+    """What was committed since the run before began is no further behind than the place that one reached."""
+    west = site(shards=8)
+    photos = bucket(west)
+    for n in range(100):
+        put(west, photos, str(n))
+    west.clock.now_ms, real = iter([0, 0, 0, 0, 9, 9]).__next__, west.clock.now_ms
+    assert not tree.fold_for(west, "from/east", "one", 1)
+    west.clock.now_ms = real
+    for n in range(100):
+        put(west, photos, str(n), b"changed")
+
+    assert tree.fold_for(west, "from/east", "two", west.clock.now_ms() + 1)
+
+    assert [] == marks(west)
+
+
+def test_folds_that_have_no_time_for_all_begin_at_each_shard_in_turn(monkeypatch):
+    """As each minute's sweep does where writes come faster than it folds: no shard waits for ever."""
+    west = site(shards=8, items_max=50)
+    photos = bucket(west)
+    for n in range(200):
+        put(west, photos, f"old{n}")
+    before = stamps_of_marks(west)
+    busy(west, photos, monkeypatch, each=10, ms=40)
+
+    for _ in range(8):
+        began_ms = west.clock.now_ms()
+        tree.fold(west, began_ms + 800)  # 140 marks
+        west.clock.ms = began_ms + 60_000
+
+    assert before.items().isdisjoint(stamps_of_marks(west).items())
+
+
 @pytest.mark.parametrize("shards", [1, 4])
 def test_writers_beside_folders(shards):
     """Three threads write while two fold: after one more fold the tree is right."""

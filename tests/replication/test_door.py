@@ -117,7 +117,9 @@ def test_an_unknown_verb(net, verb):
     assert (403, "Refused") == answered(net, *request(verb))
 
 
-@pytest.mark.parametrize("verb", ["apply", "wanted", "put_block", "get_block", "tree", "entries", "decide"])
+@pytest.mark.parametrize(
+    "verb", ["apply", "wanted", "put_block", "get_block", "fold", "tree", "entries", "decide"]
+)
 @pytest.mark.parametrize("body", [b"", b"garbage", wire.pack({}), wire.pack({"id": 7, "deliveries": [1]})])
 def test_bad_arguments(net, verb, body):
     """A signed request that makes no sense is told so; it breaks nothing."""

@@ -82,7 +82,7 @@ def test_a_second_fullsync_moves_nothing():
         run.tally.entries,
         run.tally.sent,
     )
-    assert {"hello": 1, "accounts": 1, "tree": 3, "incomplete": 1} == {
+    assert {"hello": 1, "fold": 1, "accounts": 1, "tree": 3, "incomplete": 1} == {
         verb: count - before["a", "b", verb]
         for (_, _, verb), count in net.calls.items()
         if count > before["a", "b", verb]
@@ -321,7 +321,7 @@ def test_accounts_go_first():
 
     net.fullsync("a", "b")
 
-    assert ["hello", "accounts", "apply", "tree"] == [verb for _, _, verb in net.called][:4]
+    assert ["hello", "fold", "accounts", "apply", "tree"] == [verb for _, _, verb in net.called][:5]
 
 
 def test_a_step_copies_a_bounded_number_of_bytes(monkeypatch):

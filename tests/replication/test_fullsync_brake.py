@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.hashtree import Node
 from chalicelib.objects import rows
 from chalicelib.ports.metadata import Put, Table
-from chalicelib.replication.runs import State
+from chalicelib.replication.fullsync import BRAKE_BUCKETS, COMPARES_MAX, STEP_MS, Fullsync
+from chalicelib.replication.runs import LEASE_MS, Phase, State
+from chalicelib.replication.sink import Sink
 from tests.builders import remove
 from tests.replication.test_fullsync import all_heads, equal, fill, unlinked
 
@@ -83,3 +86,82 @@ def test_a_dry_run_does_not_answer_for_the_operator(net):
     net.fullsync("a", "b", anyway=True, dry_run=True)
 
     assert State.ASKING is net.fullsync("a", "b").state
+
+
+def remembered(count):
+    """What a run knows of so many buckets the sink once had whole."""
+    return {f"0192f3a4b5c6-{n:04x}-a-{n:08x}": 200 for n in range(count)}
+
+
+def answers(net, monkeypatch, ms, keys=lambda bucket_id: 200):
+    """Each root asked for takes a while; the buckets that were asked about."""
+    asked = []
+
+    def tree(self, bucket_id, prefixes):
+        net.clock.advance(ms)
+        asked.append(bucket_id)
+        return [Node(keys(bucket_id), 1)] * len(prefixes)
+
+    monkeypatch.setattr(Sink, "tree", tree)
+    return asked
+
+
+def steps(net, monkeypatch, asked):
+    """(ms it took, roots it asked for) of each step of a run."""
+    real, seen = Fullsync.step, []
+
+    def step(self, run):
+        began_ms, before = net.clock.now_ms(), len(asked)
+        try:
+            return real(self, run)
+        finally:
+            seen.append((net.clock.now_ms() - began_ms, len(asked) - before))
+
+    monkeypatch.setattr(Fullsync, "step", step)
+    return seen
+
+
+def begin(net):
+    """A run at a that remembers as many buckets as any may."""
+    begun = net["a"].start_fullsync("b")
+    assert net["a"].runs.store("b", begun, replace(begun, confirmed=remembered(BRAKE_BUCKETS)))
+
+
+@pytest.mark.parametrize("ms", [1, 100, 4000])
+def test_many_buckets_are_looked_at_in_several_steps(net, monkeypatch, ms):
+    """Each of them once, and no step is as long as the lease: nobody takes the run away meanwhile, though
+    the next minutes' messages would."""
+    one = net["a"]
+    begin(net)
+    asked, others = answers(net, monkeypatch, ms), []
+    seen = steps(net, monkeypatch, asked)
+    monkeypatch.setattr(
+        one.contacts, "note", lambda *_: others.append(one.runs.lease("b", net.clock.now_ms()))
+    )
+
+    drivers = 0
+    while one.runs.read("b").cursor.phase is Phase.ACCOUNTS:
+        assert one.drive_fullsync("b", 280_000, 300_000) is not None
+        drivers += 1
+
+    assert sorted(remembered(BRAKE_BUCKETS)) == asked[:BRAKE_BUCKETS]
+    assert (BRAKE_BUCKETS * ms) // 280_000 <= drivers <= (BRAKE_BUCKETS * ms) // 280_000 + 1
+    assert max(took for took, _ in seen) < STEP_MS + ms < LEASE_MS
+    assert max(looked for _, looked in seen) <= COMPARES_MAX
+    assert [None] * len(others) == others
+
+
+def test_the_last_of_many_buckets(net, monkeypatch):
+    """Is looked at too before anything goes, whoever drives then."""
+    last = max(remembered(BRAKE_BUCKETS))
+    begin(net)
+    answers(net, monkeypatch, 100, lambda bucket_id: 0 if bucket_id == last else 200)
+
+    drivers = 0
+    while (run := net["a"].runs.read("b")).state is State.RUNNING:
+        net["a"].drive_fullsync("b", 1_000, 2_000)
+        net.restart("a")
+        drivers += 1
+
+    assert State.ASKING is run.state and "lacks most" in run.error
+    assert 0 == run.tally.sent and drivers > 3

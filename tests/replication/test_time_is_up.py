@@ -8,7 +8,6 @@ from chalicelib.hosts.lambda_events import share_ms
 from chalicelib.objects import documents, tree
 from chalicelib.replication.outbox import SMALL
 from chalicelib.replication.runs import LEASE_MS, State
-from chalicelib.replication.sink import FOLD_MS_MAX
 from tests.builders import HOUR_MS, KIB, RULES, Net, inner_blocks, keys, put, text
 from tests.hosts.s3_events import document
 
@@ -152,25 +151,6 @@ def test_a_run_begins_with_a_fold(net, photos, monkeypatch):
 
     assert steps > 3 and State.COMPLETE is net["a"].runs.read("b").state
     assert keys(net["a"].site, photos.id) == keys(net["b"].site, photos.id)
-
-
-def test_a_sink_that_is_not_done_folding(net, photos, monkeypatch):
-    """Says so before a front gives it up; what it folded stays so, and no stale root is compared."""
-    for n in range(500):
-        put(net["a"].site, photos, f"k{n}")
-    net.deliver()
-    tree.fold(net["a"].site)
-    slow_folds(net, monkeypatch)
-    net["a"].start_fullsync("b")
-
-    run = net["a"].drive_fullsync("b", HOUR_MS)
-
-    assert State.RUNNING is run.state and "not done folding" in run.error
-    while run.state is State.RUNNING:
-        begun_ms = net.clock.now_ms()
-        run = net["a"].drive_fullsync("b", HOUR_MS)
-        assert net.clock.now_ms() - begun_ms <= FOLD_MS_MAX + 1000
-    assert (State.COMPLETE, "", 0) == (run.state, run.error, run.tally.sent)
 
 
 def _killed(*_, **__):
