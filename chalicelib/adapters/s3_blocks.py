@@ -55,8 +55,8 @@ _NEVER_SENT = (
 _ABSENT = frozenset({"NoSuchKey"})  # NoSuchBucket is no answer about a block
 _ABSENT_HEAD = frozenset({"404", "NoSuchKey"})  # a HEAD's answer has no body to say more in
 # Signed with a PUT where the store heeds headers that are not: MinIO makes a copy of it, over what is there,
-# given x-amz-copy-source, checks no SHA-256 given another algorithm, and keeps the block as somebody's replica,
-# under tags or in another class if told so. AWS refuses unsigned x-amz-*.
+# given x-amz-copy-source, checks no SHA-256 given another algorithm, and keeps the block as somebody's
+# replica, under tags or in another class if told so. AWS refuses unsigned x-amz-*.
 _GUARDS = {
     "x-amz-checksum-algorithm": "SHA256",
     "x-amz-copy-source-if-match": "none",

@@ -1,10 +1,11 @@
-"""Whether a store lets writes pass that nobody signed: then no URL may be given out, for each shows its access key.
+"""Whether a store lets writes pass that nobody signed: then no URL may be given out, for each shows a key.
 
     refuses_unsigned(client, bucket, key)   → bool
 
-MinIO (at least RELEASE.2025-09-07) looks at no signature of a PUT that says STREAMING-UNSIGNED-PAYLOAD-TRAILER
-and names an access key in its query but has no Authorization header: whoever knows the access key writes
-whatever that user may. A policy can refuse such requests (docs/direct.md); root has none.
+MinIO (at least RELEASE.2025-09-07) looks at no signature of a PUT that says
+STREAMING-UNSIGNED-PAYLOAD-TRAILER and names an access key in its query but has no Authorization header:
+whoever knows the key writes what that user may. A policy can refuse such requests (docs/direct.md), but for
+root.
 Looks   by such a PUT of one byte under a wrong checksum: a store that would take it refuses it too, but later
 Errors  Those of botocore: no answer, or one that says nothing about it
 Source  minio/minio, cmd/streaming-v4-unsigned.go; AWS "Signature calculations: trailing headers".

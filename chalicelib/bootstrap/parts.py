@@ -17,6 +17,7 @@ from chalicelib.adapters.vault import AesVault
 from chalicelib.bootstrap.aws import own_places
 from chalicelib.bootstrap.direct import direct_blocks
 from chalicelib.bootstrap.tables import direct_peer
+from chalicelib.domain.errors import Refused
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.ports.blocks import BlockStore
 from chalicelib.ports.counters import Counters
@@ -49,6 +50,7 @@ class Stores:
     close: Callable[[], None]
     deletes: bool = True  # whether this process may remove blocks
     record: bytes | None = None  # the site's, where it was read on the way
+    raises: bool = True  # whether this process may raise the version in it
 
 
 class LevelLog:
@@ -91,7 +93,10 @@ def rules(settings: Settings, deletes: bool = True) -> Rules:
 def site_record(settings: Settings, stores: Stores) -> SiteRecord:
     """Who this site is; refuses to open one site's data as another's."""
     fresh = SiteRecord(settings.site, SystemIds().token(INCARNATION_BYTES), settings.primary or settings.site)
-    record = found_site(stores.metadata, fresh, stores.record)
+    try:
+        record = found_site(stores.metadata, fresh, stores.record, raises=stores.raises)
+    except Refused as problem:
+        raise SettingsError([str(problem)]) from problem
     if record.site != settings.site:
         raise SettingsError([f"CAUSEWAY_SITE={settings.site}: this is the data of site {record.site}"])
     if settings.primary and record.primary != settings.primary:

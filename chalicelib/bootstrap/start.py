@@ -38,6 +38,7 @@ class Powers:
 
     founds: bool = True  # make the master key of a new site
     deletes: bool = True  # remove blocks
+    raises: bool = True  # raise the version in the site's record after an upgrade
     writes: Set[Table] = frozenset(Table)
     bucket: bool = True  # read the bucket
 
@@ -79,11 +80,16 @@ def _key(
         if given is not None:
             return master_key.still_given(given, form), record, []
         key = master_key.kms_key(settings, session.get_credentials())
-        founds = powers.founds and master_key.may_be_made(form, record)
-        return master_key.opened(form, key, metadata, founds), record, []
+        fresh = master_key.may_be_made(form, record)
+        return master_key.opened(form, key, metadata, fresh and powers.founds), record, []
     except SettingsError as problem:
         return None, None, problem.problems
     except StoreError as problem:
+        from botocore.exceptions import BotoCoreError
+
+        if isinstance(problem.__cause__, BotoCoreError):  # no answer at all: asking on would take a minute
+            place = f"DynamoDB in {settings.blocks_region}"
+            return None, None, [f"{place} cannot be used: {problem.__cause__}"]
         return None, None, _table_by_table(settings, powers, tables) or [f"DynamoDB: {problem}"]
 
 

@@ -87,7 +87,7 @@ def open_aws(settings: Settings, powers: Powers = EVERY_POWER, *, first: bool = 
     given = None if settings.kms_key else _master_key(settings, None)
     metadata, blocks, key, record = open_places(settings, powers, given)
     locks, counters = shared(settings, first=first)
-    return Stores(metadata, blocks, locks, counters, key, lambda: None, powers.deletes, record)
+    return Stores(metadata, blocks, locks, counters, key, lambda: None, powers.deletes, record, powers.raises)
 
 
 def shared(settings: Settings, *, first: bool = False) -> tuple[Locks, Counters]:

@@ -30,6 +30,7 @@ _OTHERS = Powers(founds=False, deletes=False)
 _SENDS = Powers(
     founds=False,
     deletes=False,
+    raises=False,
     writes=frozenset({Table.OUTBOX, Table.TREE, Table.SITE, Table.UPLOADS}),
 )
 _OF_ACCOUNTS = frozenset({Table.USERS, Table.OUTBOX, Table.SITE})
@@ -38,9 +39,14 @@ POWERS = {
     "on_documents": _SENDS,
     "sweep": _SENDS,
     "fullsync_step": _SENDS,
-    "fullsync": Powers(founds=False, deletes=False, writes=frozenset({Table.SITE}), bucket=False),
+    "fullsync": Powers(
+        founds=False, deletes=False, raises=False, writes=frozenset({Table.SITE}), bucket=False
+    ),
     "collect": Powers(
-        founds=False, deletes=True, writes=frozenset({Table.UPLOADS, Table.BUCKETS, Table.OUTBOX})
+        founds=False,
+        deletes=True,
+        raises=False,
+        writes=frozenset({Table.UPLOADS, Table.BUCKETS, Table.OUTBOX}),
     ),
     "administrator": Powers(founds=True, deletes=False, writes=_OF_ACCOUNTS, bucket=False),
 }

@@ -26,6 +26,10 @@ from chalicelib.domain.errors import Conflict, Refused
 from chalicelib.ports.metadata import ABSENT, Check, Metadata, Put, RowId, Table, Write, expected
 from chalicelib.ports.system import Clock
 
+NOT_RAISED = (
+    "the tables are of an older Causeway still, and this function may not raise them: the first request to the "
+    "site, such as `causeway status`, does; then this starts by itself"
+)
 LINKS = RowId(Table.SITE, "site", b"links")
 RECORD = RowId(Table.SITE, "site", b"record")
 # Of everything in a site's tables. 2: records may name blocks by SHA-256 (domain.codec).
@@ -204,12 +208,19 @@ def _decoded(form: bytes | None) -> SiteRecord | None:
     return SiteRecord(**{**fields, "version": version})
 
 
-def found_site(metadata: Metadata, record: SiteRecord, seen: bytes | None = None) -> SiteRecord:
+def found_site(
+    metadata: Metadata, record: SiteRecord, seen: bytes | None = None, *, raises: bool = True
+) -> SiteRecord:
     """Set the site up as `record`, or the record it was already set up as, in this version: from then on an
-    older Causeway refuses these tables. `seen`: RECORD, by whoever has just read it."""
+    older Causeway refuses these tables. `seen`: RECORD, by whoever has just read it. Refused for whoever may
+    not raise the version, until another has."""
     known = _decoded(seen) or site_record(metadata)
-    if known is not None:  # every start but the first: nothing is written
-        return known if known.version == STORED_FORM_VERSION else _raised(metadata, known)
+    if known is not None and known.version == STORED_FORM_VERSION:
+        return known  # every start but the first: nothing is written
+    if known is not None:
+        if not raises:
+            raise Refused(NOT_RAISED)
+        return _raised(metadata, known)
     try:
         metadata.transact([Put(RECORD, codec.encode_document(asdict(record)), ABSENT)])
     except Conflict:

@@ -33,7 +33,15 @@ locals {
   ]
   # What a sender notes; it changes no record, no listing, no user and no bucket.
   write_progress = [
-    { Effect = "Allow", Action = local.may_write, Resource = [for name in ["outbox", "tree", "site", "uploads"] : aws_dynamodb_table.each[name].arn] },
+    { Effect = "Allow", Action = local.may_write, Resource = [for name in ["outbox", "tree", "uploads"] : aws_dynamodb_table.each[name].arn] },
+    # Whom it reached, how far a run is, and what a start tries; never who the site is, its links and its keys.
+    {
+      Effect    = "Allow"
+      Action    = ["dynamodb:PutItem", "dynamodb:DeleteItem"]
+      Resource  = [aws_dynamodb_table.each["site"].arn]
+      Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["contact", "fullsync", "probe"] } }
+    },
+    { Effect = "Allow", Action = ["dynamodb:ConditionCheckItem"], Resource = [aws_dynamodb_table.each["site"].arn] },
   ]
   read_blocks = [
     { Effect = "Allow", Action = ["s3:GetObject"], Resource = local.objects },
@@ -67,7 +75,12 @@ locals {
     { Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [queue.arn] },
   ] }
   note_runs = [
-    { Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = [aws_dynamodb_table.each["site"].arn] },
+    {
+      Effect    = "Allow"
+      Action    = ["dynamodb:PutItem"]
+      Resource  = [aws_dynamodb_table.each["site"].arn]
+      Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["fullsync", "probe"] } }
+    },
   ]
   start_runs = [
     { Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [aws_sqs_queue.alive["fullsync"].arn] },

@@ -186,5 +186,5 @@ variable "sink" {
 variable "keep" {
   type        = bool
   default     = true
-  description = "Tables refuse to be deleted. A destroy needs false first; see docs/operations/deploy.md, Removal."
+  description = "Tables refuse to be deleted. A destroy needs false first; see docs/operations/deploy.md, Remove a site."
 }

@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
-from chalicelib.bootstrap import EVERY_POWER, Powers, master_key
+from chalicelib.bootstrap import EVERY_POWER, Powers, aws, master_key
+from chalicelib.bootstrap.start import START_TRIES
 from chalicelib.bootstrap.stores import open_aws
 from chalicelib.ports.metadata import Delete, Table
 from chalicelib.settings import Settings, SettingsError
@@ -114,8 +115,9 @@ def test_a_key_of_its_own_stays(place):
     """A site that was set up under a key it was given gets no new one: its secrets would be lost."""
     own = {"kms_key": "", "master_key": "11" * 32}
     bootstrap.build_function(place.settings(**own))
-    (problem,) = place.problems()
-    assert "CAUSEWAY_MASTER_KEY" in problem
+    for powers in (EVERY_POWER, Powers(founds=False)):
+        (problem,) = place.problems(powers)
+        assert "CAUSEWAY_MASTER_KEY" in problem
     assert bytes.fromhex("11" * 32) == place.start(**own)
 
 
@@ -245,6 +247,23 @@ def test_nobody_listens(place):
     place.start()
     (problem,) = place.problems(kms_endpoint=nowhere)
     assert "KMS cannot be reached" in problem
+
+
+def test_no_answer_is_asked_for_no_further(place, monkeypatch):
+    """A start has 10 s at Lambda, and each connection takes 3 s to be given up: nine tables are too many."""
+    asked = []
+    made = aws.dynamodb_client
+
+    def counted(places, session):
+        client = made(places, session)
+        client.meta.events.register("before-send.dynamodb", lambda request, **_: asked.append(request.url))
+        return client
+
+    monkeypatch.setattr(aws, "dynamodb_client", counted)
+    told = place.problems(dynamodb_endpoint="http://127.0.0.1:9")
+
+    assert 1 == len(told) and "DynamoDB in us-east-1 cannot be used" in told[0]
+    assert len(asked) <= START_TRIES + 2  # to read; to write, and why not
 
 
 def test_wrong_credentials(place, monkeypatch):

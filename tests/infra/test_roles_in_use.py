@@ -108,8 +108,11 @@ def _dead_letters(world: World) -> None:
 
 
 def admits(allowances: list[Allowed], call: Call) -> bool:
-    """Whether a role allows a call; the master key's context is compared, the rest of conditions is AWS's."""
+    """Whether a role allows a call; the master key's context and the site table's partitions are compared,
+    the rest of conditions is AWS's."""
     fitting = [one for one in allowances if one.admits(call.action, call.resource)]
+    if call.action.startswith("dynamodb:"):
+        return any(not one.condition or call.context in one.condition[0][2] for one in fitting)
     if call.context:
         context = ("StringEquals", "kms:EncryptionContext:causeway:site", (call.context,))
         fitting = [one for one in fitting if context in one.condition]

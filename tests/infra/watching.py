@@ -33,7 +33,7 @@ class Call(NamedTuple):
     function: str
     action: str
     resource: str
-    context: str = ""  # KMS: the site in the encryption context
+    context: str = ""  # KMS: the site in the encryption context; DynamoDB: the partition of what is written
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def asked(
     service, _, operation = target.partition(".")
     plain = json.loads(body)
     if service.startswith("DynamoDB"):
-        yield from ((*one, "") for one in _dynamodb(names, operation, plain))
+        yield from _dynamodb(names, operation, plain)
     elif service == "AmazonSQS":
         yield f"sqs:{operation}", names.of_queue(plain["QueueUrl"]), ""
     else:
@@ -88,17 +88,23 @@ def asked(
         yield f"kms:{operation}", names.of_key(context), context
 
 
-def _dynamodb(names: "_Names", operation: str, plain: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _dynamodb(names: "_Names", operation: str, plain: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if "TransactItems" not in plain:
         if _PROBE in json.dumps(plain):
             return
-        yield f"dynamodb:{operation}", names.of_table(plain["TableName"])
+        yield f"dynamodb:{operation}", names.of_table(plain["TableName"]), _partition(plain)
         return
     for part in plain["TransactItems"]:
         ((kind, told),) = part.items()
         if kind == "Put" and _PROBE in json.dumps(told):
             continue  # asked at each start, of what a function's Powers say
-        yield f"dynamodb:{PARTS[kind]}", names.of_table(told["TableName"])
+        yield f"dynamodb:{PARTS[kind]}", names.of_table(told["TableName"]), _partition(told)
+
+
+def _partition(told: dict[str, Any]) -> str:
+    """Of the site table alone: elsewhere a role has all or nothing, and there are too many of them."""
+    row = told.get("Item") or told.get("Key") or {}
+    return row["pk"]["S"].partition("/")[0] if told["TableName"].endswith("-site") and row else ""
 
 
 def _s3(names: "_Names", method: str, path: str, headers: Any, body: bytes) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,19 @@ from chalicelib.ports.peers import Delivery, Outcome
 from chalicelib.replication.door import _ref
 from chalicelib.replication.links import RECORD, STORED_FORM_VERSION, found_site, site_record
 from chalicelib.replication.sink import Sink, missing_blocks
-from tests.builders import HOUR_MS, KIB, RULES, Net, Wire, inner_blocks, put, text, through_door, whole
+from tests.builders import (
+    HOUR_MS,
+    KIB,
+    RULES,
+    Net,
+    Wire,
+    inner_blocks,
+    nobody_waits,
+    put,
+    text,
+    through_door,
+    whole,
+)
 from tests.conformance.peers import blocks_of
 from tests.direct import direct_put, vouching
 
@@ -173,7 +185,7 @@ def test_gc(net, photos, record):
     for _ in range(3):
         net.clock.advance(25 * HOUR_MS)
         for name in ("a", "b"):
-            gc.run(net[name].site, frozenset())
+            gc.run(net[name].site, nobody_waits)
 
     for name in ("a", "b"):
         assert [] == list(net[name].site.blocks.uploads())
@@ -209,7 +221,10 @@ def test_older_tables_are_raised():
     rows.transact([Put(RECORD, codec.encode_document(older))])
     assert 1 == site_record(rows).version
 
+    with pytest.raises(Refused, match="the first request"):
+        found_site(rows, known, raises=False)
     assert known == found_site(rows, replace(known, incarnation="another"))
+    assert known == found_site(rows, known, raises=False)
     assert STORED_FORM_VERSION == site_record(rows).version == 2
 
     rows.transact([Put(RECORD, codec.encode_document({**older, "version": 3}))])

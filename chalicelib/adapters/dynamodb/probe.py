@@ -1,6 +1,6 @@
 """Whether a site's tables can be used, asked at a start: what is wrong with each, in words for the operator.
 
-    rows(prefix)                      a row that is not there of every table, for one get of them all
+    rows()                            a row that is not there of every table, for one get of them all
     writable(client, prefix, tables)  whether rows may be put into all of `tables`; nothing is
     problems(client, prefix, region, tables)   table by table, once either has failed: [] or sentences
 
@@ -19,8 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.adapters.dynamodb.items import key_of, table_name
 from chalicelib.ports.metadata import RowId, Table
 
+NO_ANSWER = "DynamoDB"
 _NEVER = "attribute_exists(pk) AND attribute_not_exists(pk)"
-_PK, _SK = "probe", b"probe"
+_PK = "probe"
+# Apart from each other: a start that reads meets another's row under way as a conflict.
+_READ, _WRITTEN = b"probe", b"written"
 _BUSY = frozenset({"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"})
 _CREDENTIALS = {
     "UnrecognizedClientException": "the credentials are not valid",
@@ -33,7 +36,7 @@ _CREDENTIALS = {
 
 def rows() -> list[RowId]:
     """Nobody writes them."""
-    return [RowId(table, _PK, _SK) for table in Table]
+    return [RowId(table, _PK, _READ) for table in Table]
 
 
 def writable(client: Any, prefix: str, tables: Collection[Table]) -> bool:
@@ -57,6 +60,8 @@ def problems(client: Any, prefix: str, region: str, tables: Collection[Table]) -
             told = _told(call, table_name(prefix, table), verb, region)
             if told is not None and told not in found:
                 found.append(told)
+            if told is not None and told.startswith(NO_ANSWER):
+                return found  # nor will it for the other tables, and a start has 10 s
             if told is not None:
                 break  # a table that cannot be read is not tried further
     return found
@@ -72,7 +77,7 @@ def _refused_only(error: ClientError) -> bool:
 def _calls(client: Any, prefix: str, table: Table, writes: bool) -> Iterable[tuple[str, Any]]:
     yield (
         "GetItem",
-        lambda: client.get_item(TableName=table_name(prefix, table), Key=_key(table)),
+        lambda: client.get_item(TableName=table_name(prefix, table), Key=_key(table, _READ)),
     )
     if writes:
         yield "PutItem", lambda: client.put_item(**_put(prefix, table))
@@ -93,16 +98,17 @@ def _told(call: Any, table: str, verb: str, region: str) -> str | None:
             return f"table {table}: grant dynamodb:{verb} on it to whoever runs this ({message})"
         return f"table {table}: {verb} is answered {code}: {message}"
     except BotoCoreError as error:
-        return f"DynamoDB in {region} cannot be used: {error}"
+        return f"{NO_ANSWER} in {region} cannot be used: {error}"
     return None
 
 
-def _key(table: Table) -> Any:
-    return key_of(RowId(table, _PK, _SK))
+def _key(table: Table, sort: bytes) -> Any:
+    return key_of(RowId(table, _PK, sort))
 
 
 def _put(prefix: str, table: Table) -> dict[str, Any]:
-    return {"TableName": table_name(prefix, table), "Item": _key(table), "ConditionExpression": _NEVER}
+    item = _key(table, _WRITTEN)
+    return {"TableName": table_name(prefix, table), "Item": item, "ConditionExpression": _NEVER}
 
 
 def _code(error: ClientError) -> str:
