@@ -44,11 +44,14 @@ class Contacts:
         self._noted: dict[str, Contact] = {}
         self._heard_ms: dict[str, int] = {}
         self._down_ms: dict[str, int] = {}
+        self._hung: set[str] = set()
+        self._back_ms: dict[str, int] = {}
 
-    def note(self, peer: str, error: str = "", *, down: bool = False) -> None:
-        """A call to `peer` went well, or failed with `error`; `down` if it does not answer at all."""
+    def note(self, peer: str, error: str = "", *, down: bool = False, hung: bool = False) -> None:
+        """A call to `peer` went well, or failed with `error`; `down` if it does not answer at all, `hung` if
+        it let us wait."""
         if down or not error:
-            self.remember(peer, down=down)
+            self.remember(peer, down=down, hung=hung)
         now_ms = self._clock.now_ms()
         before = self._noted.get(peer)
         same = before is not None and (before.up, before.error) == (not error, error)
@@ -61,15 +64,28 @@ class Contacts:
         except StoreError:
             self._noted.pop(peer, None)  # noted next time; status is never worth failing for
 
-    def remember(self, peer: str, *, down: bool) -> None:
+    def remember(self, peer: str, *, down: bool, hung: bool = False) -> None:
         """In this process alone."""
-        now, before = (self._down_ms, self._heard_ms) if down else (self._heard_ms, self._down_ms)
-        now[peer] = self._clock.now_ms()
-        before.pop(peer, None)
+        now_ms = self._clock.now_ms()
+        if down:
+            self._down_ms[peer] = now_ms
+            self._heard_ms.pop(peer, None)
+            if hung:
+                self._hung.add(peer)
+            return
+        self._heard_ms[peer] = now_ms
+        self._down_ms.pop(peer, None)
+        if peer in self._hung:
+            self._hung.discard(peer)
+            self._back_ms[peer] = now_ms
 
     def heard(self, peer: str) -> bool:
         """Whether it answered this process lately."""
         return self._lately(self._heard_ms, peer, HEARD_MS)
+
+    def back(self, peer: str) -> bool:
+        """Whether it answered this process again lately, having let it wait in vain."""
+        return self._lately(self._back_ms, peer, HEARD_MS)
 
     def down(self, peer: str) -> bool:
         """Whether this process waited for it in vain lately, and has not heard of it since."""

@@ -67,8 +67,8 @@ class Node:
         )
 
     def _realtime(self, link: Link, until_ms: int | None = None) -> Realtime:
-        peer, outbox, heard = self.dial(link), self.outbox(link.site), self.contacts.heard(link.site)
-        return Realtime(self.site, link, peer, outbox, self.counters, until_ms, heard=heard)
+        peer, outbox, back = self.dial(link), self.outbox(link.site), self.contacts.back(link.site)
+        return Realtime(self.site, link, peer, outbox, self.counters, until_ms, back=back)
 
     def serve_records(self, link: Link, until_ms: int | None = None) -> Progress:
         """Send one batch of records that are due; after `until_ms` no request but the first begins."""
@@ -81,7 +81,7 @@ class Node:
 
     def _note(self, link: Link, progress: Progress) -> Progress:
         if progress.taken:
-            self.contacts.note(link.site, progress.failed, down=progress.down)
+            self.contacts.note(link.site, progress.failed, down=progress.down, hung=progress.hung)
         return progress
 
     def serve_all(self, link: Link, until_ms: int | None = None) -> int:
@@ -111,7 +111,8 @@ class Node:
         try:
             self.dial(link).hello()
         except StoreError as problem:
-            self.contacts.note(link.site, f"{type(problem).__name__}: {problem}", down=True)
+            error = f"{type(problem).__name__}: {problem}"
+            self.contacts.note(link.site, error, down=True, hung=problem.unanswered)
             return False
         self.contacts.note(link.site)
         return True
@@ -123,8 +124,16 @@ class Node:
         """Send what a new document's record is owed for, to every started sink; how many items were dealt
         with. Items that were tried before, large blocks, and sinks that did not answer a moment ago are left
         to whoever serves what is due."""
-        links = in_turn(self.links.read().sinks(), self.site.clock.now_ms())
-        return sum(self._serve_told(link, told, until_ms) for link in links if link.started)
+        done = 0
+        failure: StoreError | None = None
+        for link in in_turn(self.links.read().sinks(), self.site.clock.now_ms()):
+            try:
+                done += self._serve_told(link, told, until_ms) if link.started else 0
+            except StoreError as problem:  # one sink's trouble keeps no other waiting
+                failure = problem
+        if failure is not None:
+            raise failure
+        return done
 
     def _serve_told(self, link: Link, told: documents.Told, until_ms: int | None) -> int:
         if self.contacts.down(link.site) or not self._before(until_ms):
@@ -230,7 +239,8 @@ class Node:
                 self._accept(link, run)
         except StoreError as problem:
             error = f"{type(problem).__name__}: {problem}"
-            self.contacts.note(link.site, error, down=problem.unreached or problem.unanswered)
+            hung = problem.unanswered
+            self.contacts.note(link.site, error, down=problem.unreached or hung, hung=hung)
             return replace(run, error=error), True
         self.contacts.note(link.site)
         if isinstance(stepped, Asks):

@@ -77,7 +77,7 @@ class ProxyGetBlocks:
             except StoreError as problem:
                 unknown = problem
                 if problem.unreached or problem.unanswered:
-                    self._contacts.remember(link.site, down=True)
+                    self._contacts.remember(link.site, down=True, hung=problem.unanswered)
                 self._counters.add("proxy_get_errors_total", link=link.site)
                 continue
             asked = (*asked, link.site)

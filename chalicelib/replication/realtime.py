@@ -6,9 +6,9 @@
 send_records, send_blocks   one bounded step each: what was due, up to a batch; how much was done
 An item leaves the outbox only when the sink has answered that it holds all that was promised.
 A failure moves the item to a later try with the reason; it delays nothing else. A sink that does not answer
-is no item's failure: everything stays due as it is. Which of the two it is, `hello` tells; where nobody
-answered in time not even that is asked, and what was being sent alone counts as failed, for it may be what
-the sink cannot take.
+is no item's failure: everything stays due as it is. Which of the two it is, `hello` tells; but where nobody
+answered in time the sink is down without a further question. It may have been what was sent: so a sink that
+is back is sent one record at a time for a while, and the one that it does not answer to is moved.
 Source  DESIGN §5 "Realtime"; laws announced, stays home.
 """
 
@@ -38,20 +38,22 @@ BLOCKS_AT_ONCE = 4  # block copies in flight on a lane
 @dataclass(slots=True)
 class Progress:
     """What one step did: `failed`, the last thing that went wrong; `down`, that the sink does not answer
-    at all and the lane had better pause; `unfinished`, that time was up before all of it was dealt with."""
+    at all and the lane had better pause; `hung`, that it let us wait in vain; `unfinished`, that time was up
+    before all of it was dealt with."""
 
     taken: int = 0
     done: int = 0
     bytes: int = 0
     failed: str = ""
     down: bool = False
+    hung: bool = False
     unfinished: bool = False
 
 
 class Realtime:
     """One link's stream. Once `until_ms` has passed it begins nothing more; but a step always does something,
-    or what has little time would never end: one request of records, some blocks of one object. `heard` says
-    that the sink answered a moment ago."""
+    or what has little time would never end: one request of records, some blocks of one object. `back` says
+    that the sink let us wait in vain, and answered again a moment ago."""
 
     def __init__(
         self,
@@ -62,10 +64,10 @@ class Realtime:
         counters: Counters,
         until_ms: int | None = None,
         *,
-        heard: bool = False,
+        back: bool = False,
     ) -> None:
         self._until_ms = until_ms
-        self._heard = heard
+        self._back = back
         self._site = site
         self._link = link
         self._peer = peer
@@ -83,17 +85,17 @@ class Realtime:
         ready, settled = self._ready(due)
         self._outbox.settle(settled)
         progress.done += len(settled)
-        for at, batch in enumerate(_batches(ready)):
+        for at, batch in enumerate([[one] for one in ready] if self._back else _batches(ready)):
             if at and self._late():
                 progress.unfinished = True
                 break
             try:
                 answers = self._peer.apply([delivery for _, delivery in batch])
             except StoreError as problem:
-                if not self._chokes(problem):
+                if self._down(problem, progress):
                     # The link is down: everything stays due as it is, so that it goes on at once
                     # when the link is back, and a long cut costs no write per item.
-                    progress.failed, progress.down = _told(problem), True
+                    progress.failed = _told(problem)
                     if problem.unanswered and len(batch) == 1:
                         self._outbox.retry(batch[0][0], RECORD, progress.failed)
                 else:
@@ -107,11 +109,11 @@ class Realtime:
     def _late(self) -> bool:
         return self._until_ms is not None and self._site.clock.now_ms() >= self._until_ms
 
-    def _chokes(self, problem: StoreError) -> bool:
-        """Whether the sink is there, but did not take a batch of records."""
-        if problem.unreached:
-            return False
-        return self._heard if problem.unanswered else self._answers_at_all()
+    def _down(self, problem: StoreError, progress: Progress) -> bool:
+        """Whether the sink does not answer at all; else it is there, but did not take what was sent."""
+        progress.hung = problem.unanswered
+        progress.down = problem.unreached or problem.unanswered or not self._answers_at_all()
+        return progress.down
 
     def _answers_at_all(self) -> bool:
         try:
@@ -132,7 +134,7 @@ class Realtime:
                 progress.failed = _told(problem)
                 self._outbox.retry(one[0], RECORD, progress.failed)
                 if problem.unreached or problem.unanswered:  # each more would be waited for as long
-                    progress.down = True
+                    progress.down, progress.hung = True, problem.unanswered
                     return
                 continue
             self._take_answers([one], answers, progress)
@@ -210,10 +212,10 @@ class Realtime:
                 sent, whole = self._copy(owing)
             except StoreError as problem:
                 progress.failed = _told(problem)
-                progress.down = problem.unreached or problem.unanswered or not self._answers_at_all()
-                if problem.unanswered or not progress.down:
+                down = self._down(problem, progress)
+                if problem.unanswered or not down:
                     self._outbox.retry(owing, stage, progress.failed)
-                if progress.down:
+                if down:
                     break
                 continue
             progress.bytes += sent
