@@ -43,16 +43,21 @@ def register(app: typer.Typer) -> None:
         while not settled(found) and world.elapsed_s() < until:
             world.sleep_s(WAIT_STEP_S)
             found = at.site.get("status")
-        at.out.value({**found, "settled": settled(found)}, *pictured(found))
-        if not settled(found):
-            raise Failure(Exit.NO, "")
+        why = unsettled(found)
+        at.out.value({**found, "settled": not why, "unsettled": why}, *pictured(found))
+        if why:  # one JSON value is all there is, so it has the reasons
+            raise Failure(
+                Exit.NO, "" if at.out.as_json else f"not everything is everywhere: {'; '.join(why)}"
+            )
 
 
 def _watch(at: At) -> None:
     if at.out.as_json or not at.out.console.is_terminal:
         while True:
             found = at.site.get("status")
-            at.out.value({**found, "settled": settled(found)}, *pictured(found))
+            at.out.value(
+                {**found, "settled": settled(found), "unsettled": unsettled(found)}, *pictured(found)
+            )
             world.sleep_s(REFRESH_S)
     with Live(console=at.out.console, auto_refresh=False) as live:
         while True:
@@ -62,8 +67,44 @@ def _watch(at: At) -> None:
 
 def settled(found: Fields) -> bool:
     """Whether every sink has everything this site has, and this site every block of its records."""
+    return not unsettled(found)
+
+
+def unsettled(found: Fields) -> list[str]:
+    """Why not everything is everywhere, each reason in words."""
     sinks = [link for link in found["links"] if "sink" in link["role"]]
-    return not found["incomplete"] and all(link["up"] and link["caught_up"] for link in sinks)
+    reasons = [why for link in sinks for why in _behind(link)]
+    if found["incomplete"]:
+        reasons.append(_lacking(found["incomplete"]))
+    return reasons
+
+
+def _behind(link: dict[str, Any]) -> list[str]:
+    """Why a sink is not known to have everything."""
+    name, reasons = link["site"], []
+    if not link["up"]:
+        reasons.append(
+            f"{name} is down ({link['error'] or 'it never answered yet'}): what it has is not known"
+        )
+    if not link["enabled"]:
+        reasons.append(f"realtime to {name} is disabled, so it is owed nothing")
+    elif not link["caught_up"]:
+        if link["backfilling"]:
+            reasons.append(f"no fullsync to {name} has completed since realtime was enabled")
+        owed = _counted(link["records_behind"], "record"), _counted(link["blocks_behind"], "block")
+        if link["records_behind"] or link["blocks_behind"]:
+            reasons.append(f"{name} is {owed[0]} and {owed[1]} behind")
+        if not link["started"]:
+            reasons.append(f"realtime to {name} is stopped")
+    return reasons
+
+
+def _lacking(records: int) -> str:
+    return f"{_counted(records, 'record')} {'lacks' if records == 1 else 'lack'} blocks here"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def link_to(found: Fields, site: str) -> Fields:
@@ -78,7 +119,7 @@ def pictured(found: Fields) -> list[RenderableType]:
     """A status for people."""
     head = f"site {found['site']} at {found['endpoint']}, primary {found['primary']}"
     if found["incomplete"]:
-        head += f"; {found['incomplete']} records lack blocks here"
+        head += f"; {_lacking(found['incomplete'])}"
     if not found["links"]:
         return [head, "no links; `causeway connect` makes one"]
     columns = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.test_cli import OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
+from tests.hosts.test_cli import NO, OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
 from tests.site_process import SiteProcess, directory_site
 
 Sites = tuple[SiteProcess, SiteProcess]
@@ -76,6 +76,12 @@ def test_a_fullsync_whose_sink_is_down(tmp_path: Path) -> None:
         with directory_site(tmp_path / "east", "east", primary="west") as east:
             assert run("connect", "--data", west.data, "--sink-data", east.data).exit == OK
         ran = run("fullsync", "start", "east", "--wait", "--give-up", "1", "--data", west.data)
+        stood = run("status", "--data", west.data)
+        told = run("status", "--data", west.data, "--json")
+    assert stood.exit == NO
+    assert "not everything is everywhere: east is down (Unavailable: " in stood.err
+    assert "realtime to east is disabled" in stood.err
+    assert told.exit == NO and len(told.json["unsettled"]) == 2, "one JSON value, with the reasons"
     assert ran.exit == UNREACHABLE
     waiting, ended = ran.err.splitlines()
     assert waiting.startswith("waiting: east does not answer (Unavailable: ")
