@@ -92,7 +92,7 @@ def test_too_large(net):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"x", b"[]", b"{}", b'{"Records": 1}', b"\xff\xfe{\x00}\x00", b"[" * 100_000, b'"\\ud800"'],
+    [b"", b"x", b"[]", b"{}", b'{"Records": 1}', b"\xff\xfe{\x00}\x00", b"[" * 80_000, b'"\\ud800"'],
     ids=lambda body: repr(body[:8]),
 )
 def test_what_is_no_event(net, body):
@@ -130,11 +130,23 @@ def test_into_the_queue(net):
 
     assert 200 == ask(net, minio_event(document(record)), queue=queue).status
 
-    assert (
-        s3_event(document(record), event="s3:ObjectCreated:Put").items()
-        <= json.loads(queue.bodies[0]).items()
-    )
+    assert s3_event(document(record), event="s3:ObjectCreated:Put") == json.loads(queue.bodies[0])
     assert 1 == len(net.owed("a", "b"))
+
+
+def test_what_a_queue_takes(net):
+    """Characters that JSON may hold and SQS refuses arrive as ASCII, and no message is too long for it."""
+    queue = Kept()
+    told = {
+        "Records": [
+            {"eventName": "s3:ObjectCreated:Put", "s3": {"object": {"key": "\uffff\ufffe" + "é" * 40_000}}}
+        ]
+    }
+
+    assert 200 == ask(net, BytesBody(json.dumps(told, ensure_ascii=False).encode()), queue=queue).status
+    assert 413 == ask(net, minio_event("é" * events.BODY_BYTES_MAX), queue=queue).status
+    (body,) = queue.bodies
+    assert body.isascii() and body.isprintable() and len(body) < 256 * 1024
 
 
 def test_a_queue_that_is_down(net):
