@@ -95,8 +95,8 @@ def record_writes(
         writes.append(Delete(row))
     if head is not None and head.upload and head.upload != record.upload:
         due_ms = site.clock.now_ms() + site.rules.leeway_ms
-        stamp = str(record.stamp)
-        writes.append(due.put(site, due_ms, due.SUPERSEDED, head.upload, record.bucket_id, hashed, stamp))
+        noted = due.both(head.stamp, record.stamp)
+        writes.append(due.put(site, due_ms, due.SUPERSEDED, head.upload, record.bucket_id, hashed, noted))
     owed = Owed(
         "object",
         record.bucket_id,
@@ -105,6 +105,7 @@ def record_writes(
         record.size,
         bool(record.upload),
         has,
+        replaces=head is not None,
     )
     writes.extend(site.announcer.writes([owed]))
     return writes

@@ -5,6 +5,7 @@ Names   manifests/<key hash>/<bucket id>/<stamp>     records of objects; tombsto
         manifests/bucket/<bucket id>/<stamp>         buckets
 Promise written before the client's answer where `rules.documents` is on (S3, MinIO); if it cannot be
         written the write still stands: whoever serves its outbox item writes it first.
+remove  a superseded record's document, once GC has done with what the record named
 parse   what a name speaks of, or None: events come from outside, so anything may be in them
 Source  DESIGN §5 "PUT".
 """
@@ -65,6 +66,12 @@ def publish(site: Site, record: Record, form: bytes) -> bool:
 def publish_account(site: Site, kind: str, account: str, stamp: Stamp, form: bytes) -> bool:
     """Write a user's or bucket's document, as `publish` does."""
     return _write(site, f"{ROOT}{kind}/{account}/{stamp}", form)
+
+
+def remove(site: Site, bucket_id: str, hashed: str, stamp: str) -> None:
+    """Delete the document of a record that is no longer at the head of its key."""
+    if site.rules.documents:
+        site.blocks.delete_document(name(bucket_id, hashed, stamp))
 
 
 def _write(site: Site, document: str, form: bytes) -> bool:

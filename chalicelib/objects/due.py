@@ -16,6 +16,7 @@ from typing import Any
 
 from chalicelib.domain import codec
 from chalicelib.domain.names import key_hash
+from chalicelib.domain.stamp import Stamp
 from chalicelib.objects import rows
 from chalicelib.ports.metadata import Put, RowId
 from chalicelib.ports.site import Site
@@ -25,7 +26,8 @@ OPEN, SUPERSEDED, PARTS, CLOSING, CLOSED = "open", "superseded", "parts", "closi
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One entry: what to look at, since when, and the stamp that superseded it (or "")."""
+    """One entry: what to look at and since when. `stamp`, of what was superseded: its record's stamp and
+    that of the record in its place (`both`); entries of earlier versions have the second alone."""
 
     reason: str
     upload: str
@@ -33,6 +35,16 @@ class Due:
     key_hash: str
     since_ms: int
     stamp: str = ""
+
+    @property
+    def superseded(self) -> str:
+        """The stamp of the record that was superseded; "" where an earlier version did not note it."""
+        return self.stamp.rpartition(" ")[0]
+
+
+def both(old: Stamp, new: Stamp) -> str:
+    """What an entry notes of a record and the one that took its place."""
+    return f"{old} {new}"
 
 
 def row(site: Site, due_ms: int, reason: str, upload: str) -> RowId:

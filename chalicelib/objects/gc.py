@@ -14,29 +14,38 @@ leeway after the last one; a run looks at entry and row once more right before i
 in one transaction that only one run can win. This needs no lock and no lease, so it holds on every
 store, however many runs overlap.
 
-In      owed: the (bucket id, key hash) pairs some enabled link has not confirmed, or None when that
-        cannot be told; then nothing superseded is touched (law *gc*: never on a partial view)
+A look that leaves an entry, because the upload is held or something failed, puts it an hour off, so that
+the entries behind it get their turn: in order of time, each is looked at before any comes round again.
+
+In      owes: asked right before a superseded upload is closed, of its entry and its key's head, whether
+        an enabled link has yet to confirm that head; None when that cannot be told: then the upload is not
+        touched, whatever its age (law *gc*: never on a partial view). False must stay false while the head
+        stands: the head is checked again in the transaction that closes
 Out     Report of what was done and what was held, with the reasons
 Source  DESIGN §5 "GC"; the race it must not repeat: research/riakcs.md §1.10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chalicelib.domain import codec
 from chalicelib.domain.errors import Conflict, Corrupt, Missing, StoreError
 from chalicelib.domain.forms import decode_upload, encode_upload
-from chalicelib.domain.manifest import index_attempt
+from chalicelib.domain.manifest import Record, index_attempt
 from chalicelib.domain.upload import Upload, UploadState
-from chalicelib.objects import bodies, due, multipart, rows, uploads
+from chalicelib.objects import bodies, documents, due, multipart, rows, uploads
 from chalicelib.objects.due import Due
-from chalicelib.ports.metadata import Check, Delete, RowId, Table, Write, expected
+from chalicelib.ports.metadata import Check, Delete, Put, RowId, Table, Write, expected
 from chalicelib.ports.site import HOUR_MS, Site
 
 FAILURES_MAX = 20  # of looks in one run; more are no matter of single uploads
+AGAIN_MS = HOUR_MS  # until an entry that stays is looked at again; never longer than leeway
 _PAGE = 200
+
+Owes = Callable[[Due, Record], bool | None]
 
 
 @dataclass(slots=True)
@@ -55,25 +64,29 @@ class Report:
 
 def run(
     site: Site,
-    owed: Set[tuple[str, str]] | None,
+    owes: Owes,
     *,
     now_ms: int | None = None,
     stop_ms: int | None = None,
 ) -> Report:
     """Look at everything that is due. `now_ms` later than the clock's looks at what will be due then:
-    only for where nobody else is at work, for it cuts leeway short. No look begins after `stop_ms`; shards
-    begin at another one each hour, so that what is held in one never keeps the others waiting. Nor does an
-    upload that cannot be looked at or removed: the first such failure is raised when all others were."""
+    only for where nobody else is at work, for it cuts leeway short. No look begins after `stop_ms`, and
+    nothing is read before the first but its page; shards begin at another one each hour, for where a run has
+    no time for all of them. An upload that cannot be looked at or removed is put off; the first such failure
+    is raised when all were looked at, or FAILURES_MAX failed: then the next run goes on behind those."""
     report = Report()
     failures: list[StoreError] = []
-    for row, form in _due(site, site.clock.now_ms() if now_ms is None else now_ms):
+    until = site.clock.now_ms() if now_ms is None else now_ms
+    for row, form in _due(site, until):
         if stop_ms is not None and site.clock.now_ms() >= stop_ms:
             report.unfinished = True
             break
         try:
-            _look(site, row, form, owed, report)
+            _look(site, row, form, owes, report, until)
         except StoreError as problem:
             failures.append(problem)
+            with suppress(StoreError):  # then it is first again, if it is not another run's by now
+                site.metadata.transact([Delete(row, form), _again(site, form, until)])
             if len(failures) == FAILURES_MAX:
                 break
     if failures:
@@ -96,22 +109,35 @@ def _due(site: Site, until: int) -> Iterator[tuple[RowId, bytes]]:
             start, after = page[-1][0], True
 
 
-def _look(site: Site, row: RowId, form: bytes, owed: Set[tuple[str, str]] | None, report: Report) -> None:
+def _look(site: Site, row: RowId, form: bytes, owes: Owes, report: Report, until: int) -> None:
     entry = due.decode(form)
     now, upload_form = site.metadata.get([row, rows.upload(entry.upload)])
     if now != form:
         return  # another run has dealt with it since the page was read
     end: list[Write] = [Delete(row, form)]
-    if upload_form is not None:
-        upload = decode_upload(upload_form)
-        if not _WHAT[entry.reason](site, entry, upload, owed, report):
-            return
-        end += _next_step(site, entry, upload)
+    upload = decode_upload(upload_form) if upload_form is not None else None
+    if upload is not None and not _WHAT[entry.reason](site, entry, upload, owes, report):
+        end.append(_again(site, form, until))
+    else:
+        if entry.superseded:  # what has the key now is newer, whatever upload it names
+            documents.remove(site, entry.bucket_id, entry.key_hash, entry.superseded)
+        end += _next_step(site, entry, upload) if upload is not None else []
     try:
         site.metadata.transact(end)
     except Conflict:
         return  # another run did the same, and was first
     report.collected += any(write.row == rows.upload(entry.upload) for write in end)
+
+
+def _again(site: Site, form: bytes, until: int) -> Put:
+    """The same entry later on: behind all that a run up to `until` looks at, no later than its hold ends."""
+    entry = due.decode(form)
+    now_ms = max(until, site.clock.now_ms())
+    due_ms = now_ms + min(AGAIN_MS, site.rules.leeway_ms)
+    hold_ends_ms = entry.since_ms + site.rules.gc_hold_ms
+    if entry.reason == due.SUPERSEDED and now_ms < hold_ends_ms < due_ms:
+        due_ms = hold_ends_ms
+    return Put(due.row(site, due_ms, entry.reason, entry.upload), form)
 
 
 def _next_step(site: Site, entry: Due, upload: Upload) -> list[Write]:
@@ -129,16 +155,14 @@ def _next_step(site: Site, entry: Due, upload: Upload) -> list[Write]:
     return []
 
 
-def _open(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
+def _open(site: Site, entry: Due, upload: Upload, owes: Owes, report: Report) -> bool:
     if upload.state is UploadState.OPEN and uploads.close(site, upload):
         report.closed += 1
         site.blocks.delete_upload(upload.id)
     return True
 
 
-def _superseded(
-    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
-) -> bool:
+def _superseded(site: Site, entry: Due, upload: Upload, owes: Owes, report: Report) -> bool:
     if upload.state is UploadState.CLOSING:
         return True
     head_row = rows.head(entry.bucket_id, entry.key_hash)
@@ -146,20 +170,22 @@ def _superseded(
     if head_form is None:
         report.problems.append(f"upload {upload.id}: its key has no head; kept")
         return False
-    if codec.decode_record(head_form).upload == upload.id:
+    head = codec.decode_record(head_form)
+    if head.upload == upload.id:
         report.kept += 1
         return True
+    owed = owes(entry, head)
     if owed is None:
         report.held += 1
         return False
-    if (entry.bucket_id, entry.key_hash) in owed:
+    if owed:
         if site.clock.now_ms() - entry.since_ms < site.rules.gc_hold_ms:
             report.held += 1
             return False
         report.lost += 1
         site.log.event("gc_hold_ended", bucket=entry.bucket_id, key_hash=entry.key_hash)
     # The head is checked in the same transaction: a record that comes to name the upload again
-    # between our look and the close would otherwise lose its blocks.
+    # between our look and the close would otherwise lose its blocks; a newer one is owed anew.
     if not uploads.close(site, upload, Check(head_row, expected(head_form))):
         return False
     report.closed += 1
@@ -168,7 +194,7 @@ def _superseded(
     return True
 
 
-def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report) -> bool:
+def _parts(site: Site, entry: Due, upload: Upload, owes: Owes, report: Report) -> bool:
     if upload.state is not UploadState.COMMITTED:
         return True
     head_form = site.metadata.get([rows.head(entry.bucket_id, entry.key_hash)])[0]
@@ -190,9 +216,7 @@ def _parts(site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | 
     return True
 
 
-def _closing(
-    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
-) -> bool:
+def _closing(site: Site, entry: Due, upload: Upload, owes: Owes, report: Report) -> bool:
     if upload.state is not UploadState.CLOSING:
         return True
     site.blocks.delete_upload(upload.id)
@@ -200,9 +224,7 @@ def _closing(
     return True
 
 
-def _closed(
-    site: Site, entry: Due, upload: Upload, owed: Set[tuple[str, str]] | None, report: Report
-) -> bool:
+def _closed(site: Site, entry: Due, upload: Upload, owes: Owes, report: Report) -> bool:
     return True  # the row goes with the entry: `_next_step`
 
 

@@ -61,6 +61,7 @@ class Owed:
     size: int
     blocks: bool  # whether blocks will be owed after the record
     has: tuple[str, ...] = ()
+    replaces: bool = False  # another record had the key: GC will ask whether every sink has this one
 
 
 class Announcer(Protocol):

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chalicelib.domain.errors import Conflict, StoreError
+from chalicelib.domain.manifest import Record
 from chalicelib.objects import documents, gc
+from chalicelib.objects.due import Due
 from chalicelib.ports.counters import Counters
 from chalicelib.ports.peers import Peer
 from chalicelib.ports.site import Site
@@ -25,7 +27,7 @@ from chalicelib.replication.closing import others_empty
 from chalicelib.replication.contacts import Contacts
 from chalicelib.replication.fullsync import Asks, Fullsync
 from chalicelib.replication.links import Link, LinkBook, SiteRecord
-from chalicelib.replication.outbox import LARGE, RECORD, SMALL, Outbox, owed_keys
+from chalicelib.replication.outbox import LARGE, RECORD, SMALL, Outbox, unconfirmed
 from chalicelib.replication.primary import PrimaryNames, decide_for, local_names
 from chalicelib.replication.proxy_get import ProxyGetBlocks
 from chalicelib.replication.realtime import Progress, Realtime
@@ -277,17 +279,25 @@ class Node:
     # --------------------------------------------------------------------- gc
 
     def collect(self, *, now_ms: int | None = None, stop_ms: int | None = None) -> gc.Report:
-        """One GC run. If what sinks are owed cannot be read, nothing superseded is touched. A bucket
-        that stayed closing because its DeleteBucket died is opened again, now or by a later run."""
+        """One GC run. An upload of which cannot be read whether sinks have what superseded it is not touched.
+        A bucket that stayed closing because its DeleteBucket died is opened again, now or by a later run."""
         try:
             self.names.reopen_abandoned()
         except StoreError as problem:
             self.site.log.event("buckets_not_reopened", problem=f"{type(problem).__name__}: {problem}"[:300])
+        return gc.run(self.site, self._owes, now_ms=now_ms, stop_ms=stop_ms)
+
+    def _owes(self, entry: Due, head: Record) -> bool | None:
+        """Whether a sink has yet to confirm what has the key now; None: it cannot be told. The three answers
+        of gc.Owes."""
         try:
-            owed = owed_keys(self.site.metadata, self.site.clock, self.links)
+            sinks = [link.site for link in self.links.read().sinks()]
+            if sinks and not entry.superseded:
+                return True  # from before there were marks: it waits as long as any upload may
+            where = entry.bucket_id, entry.key_hash, str(head.stamp)
+            return unconfirmed(self.site.metadata, sinks, *where)
         except StoreError:
-            owed = None
-        return gc.run(self.site, owed, now_ms=now_ms, stop_ms=stop_ms)
+            return None
 
 
 def node(

@@ -1,11 +1,16 @@
 """The outbox: one item per record and link, in the record's own transaction (law *announced*).
 
-    outbox table  <sink>/<stage>/<shard>   <next try ms><kind>:<bucket id>:<name>:<stamp> → Item
+    outbox table  <sink>/<stage>/<shard>   <next try ms><kind>:<bucket id>:<name>:<stamp>[+] → Item
+                  <sink>/owed/<shard>      <kind>:<bucket id>:<name>:<stamp> → the item's mark
 
 stage   record   the record itself is owed
         small, large   it has arrived, its blocks are owed; two lanes, so that one huge object never
                  keeps a thousand small ones waiting
 An item names a record and never carries it: the record is read again when it is sent.
+mark     items lie in order of time and move, so none can be found by its key. GC must know whether a sink
+         has a certain record: an item of a record that took another's place has a mark, which comes in the
+         same commit, never moves, and goes with the item ("+": it has one). Nobody's place, no mark: what
+         nothing waits for costs no row
 Source  DESIGN §5 "Realtime"; riak_repl's lost realtime queue (research/riakcs.md §4.1) is what it cures.
 """
 
@@ -28,7 +33,10 @@ STAGES = (RECORD, SMALL, LARGE)
 LARGE_BYTES = 16 * 1024 * 1024  # more than a few blocks: its own lane
 RETRY_FIRST_MS = 200
 RETRY_MAX_MS = 60 * 1000  # a healed link is noticed within a minute even if nothing new is written
+RETRY_NOW_MS = 10_000  # a request's worth: within RETRY_MAX_MS everything falls due by itself
 ERROR_CHARS_MAX = 200
+MARKS = "owed"
+_MARKED = b"+"
 FIND_MAX = 100  # items read for one record: a tenth of a second of a shard at its busiest
 _PAGE = 1000
 
@@ -57,6 +65,11 @@ class Owing:
     form: bytes
     item: Item
 
+    @property
+    def marked(self) -> bool:
+        """Whether a mark goes with it."""
+        return self.row.sk.endswith(_MARKED)
+
 
 def encode(item: Item) -> bytes:
     """The stored form of an item."""
@@ -75,11 +88,22 @@ def pk(sink: str, stage: str, shard: int) -> str:
     return f"{sink}/{stage}/{shard}"
 
 
-def row(sink: str, stage: str, item: Item, due_ms: int, shards: int) -> RowId:
+def row(sink: str, stage: str, item: Item, due_ms: int, shards: int, marked: bool = False) -> RowId:
     """Where an item due at `due_ms` lies."""
     hashed = item.name if item.kind == "object" else key_hash(item.name)
-    name = f"{item.kind}:{item.bucket_id}:{item.name}:{item.stamp}"
-    return RowId(Table.OUTBOX, pk(sink, stage, shard_of(hashed, shards)), due_ms.to_bytes(6) + name.encode())
+    sk = due_ms.to_bytes(6) + _name(item.kind, item.bucket_id, item.name, item.stamp)
+    return RowId(Table.OUTBOX, pk(sink, stage, shard_of(hashed, shards)), sk + (_MARKED if marked else b""))
+
+
+def mark(sink: str, bucket_id: str, hashed: str, stamp: str, shards: int) -> RowId:
+    """Where the mark of an object's item lies."""
+    return RowId(
+        Table.OUTBOX, pk(sink, MARKS, shard_of(hashed, shards)), _name("object", bucket_id, hashed, stamp)
+    )
+
+
+def _name(kind: str, bucket_id: str, name: str, stamp: str) -> bytes:
+    return f"{kind}:{bucket_id}:{name}:{stamp}".encode()
 
 
 class OutboxAnnouncer:
@@ -92,21 +116,21 @@ class OutboxAnnouncer:
         self._wake = wake
 
     def writes(self, owed: Iterable[Owed]) -> list[Write]:
-        """One row per record and enabled sink that is not known to have it, and the links' own guard."""
+        """One row per record and enabled sink that is not known to have it, its mark where it replaces
+        another, and the links' own guard."""
         links, writes = self._links.guarded()
         sinks = links.sinks()
         if not sinks:
             return writes
-        now_ms = self._clock.now_ms()
+        now_ms, shards = self._clock.now_ms(), self._metadata.shards
         for one in owed:
             name = key_hash(one.name) if one.kind == "object" else one.name
             item = Item(one.kind, one.bucket_id, name, one.stamp, now_ms, one.size, one.blocks, one.has)
             form = encode(item)
-            writes.extend(
-                Put(row(link.site, RECORD, item, now_ms, self._metadata.shards), form)
-                for link in sinks
-                if link.site not in one.has
-            )
+            owing = [link.site for link in sinks if link.site not in one.has]
+            writes += [Put(row(to, RECORD, item, now_ms, shards, one.replaces), form) for to in owing]
+            if one.replaces:
+                writes += [Put(mark(to, one.bucket_id, name, one.stamp, shards), b"1") for to in owing]
         return writes
 
     def committed(self) -> None:
@@ -158,7 +182,7 @@ class Outbox:
                 yield stage, self._page(stage, shard, b"", None, limit)
 
     def all(self) -> Iterator[tuple[str, Owing]]:
-        """Everything owed, with its stage."""
+        """Everything owed, with its stage, but for what is moved back in time meanwhile (`retry_now`)."""
         for stage in STAGES:
             for shard in range(self._metadata.shards):
                 start = b""
@@ -176,10 +200,18 @@ class Outbox:
         return [Owing(RowId(Table.OUTBOX, where, sk), form, decode(form)) for sk, form in page]
 
     def settle(self, done: Iterable[Owing]) -> None:
-        """Remove items whose sink has all that was promised."""
-        rows = [Delete(owing.row) for owing in done]
+        """Remove items whose sink has all that was promised, and their marks: never an item before its mark,
+        which would be left for ever."""
+        rows: list[Write] = []
+        for owing in done:
+            if owing.marked:
+                rows.append(Delete(self._mark(owing.item)))
+            rows.append(Delete(owing.row))
         for at in range(0, len(rows), self._metadata.items_max):
             self._metadata.transact(rows[at : at + self._metadata.items_max])
+
+    def _mark(self, item: Item) -> RowId:
+        return mark(self._sink, item.bucket_id, item.name, item.stamp, self._metadata.shards)
 
     def advance(self, owing: Owing) -> None:
         """The record has arrived: owe its blocks from now on."""
@@ -195,7 +227,7 @@ class Outbox:
         self._move(owing, stage, again, self._clock.now_ms() + wait_ms)
 
     def _move(self, owing: Owing, stage: str, item: Item, due_ms: int) -> None:
-        to = row(self._sink, stage, item, due_ms, self._metadata.shards)
+        to = row(self._sink, stage, item, due_ms, self._metadata.shards, owing.marked)
         writes: list[Write] = [Put(to, encode(item))]
         if to != owing.row:
             writes.append(Delete(owing.row, owing.form))
@@ -204,12 +236,26 @@ class Outbox:
         except Conflict:
             return  # somebody else settled or moved it first: nothing is lost, the item is theirs
 
-    def retry_now(self) -> None:
-        """A healed link: whatever waits for its next try is due now."""
+    def retry_now(self, until_ms: int | None = None, began_ms: int | None = None) -> bool:
+        """A healed link: whatever waits for its next try is due now, as far as there is time: RETRY_NOW_MS,
+        or until `until_ms`. Whether all is that has waited since `began_ms`, the first of several such calls:
+        at the latest RETRY_MAX_MS after it, for then it has fallen due by itself."""
         now_ms = self._clock.now_ms()
-        for stage, owing in list(self.all()):
-            if int.from_bytes(owing.row.sk[:6]) > now_ms:
-                self._move(owing, stage, replace(owing.item, tries=0), now_ms)
+        until_ms = now_ms + RETRY_NOW_MS if until_ms is None else until_ms
+        end = ((now_ms if began_ms is None else began_ms) + RETRY_MAX_MS + 1).to_bytes(6)
+        for stage in STAGES:
+            for shard in range(self._metadata.shards):
+                start = (now_ms + 1).to_bytes(6)
+                while start < end:
+                    page = self._page(stage, shard, start, end, _PAGE)
+                    for owing in page:
+                        if self._clock.now_ms() >= until_ms:
+                            return False
+                        self._move(owing, stage, replace(owing.item, tries=0), now_ms)
+                    if len(page) < _PAGE:
+                        break
+                    start = page[-1].row.sk
+        return True
 
     def drop(self) -> None:
         """The link was disabled or removed: what it was owed is forgotten; a fullsync brings it back."""
@@ -222,11 +268,8 @@ class Outbox:
         self.settle(page)
 
 
-def owed_keys(metadata: Metadata, clock: Clock, links: LinkBook) -> set[tuple[str, str]]:
-    """(bucket id, key hash) of every record some enabled link has not confirmed: what GC holds."""
-    return {
-        (owing.item.bucket_id, owing.item.name)
-        for link in links.read().sinks()
-        for _, owing in Outbox(metadata, clock, link.site).all()
-        if owing.item.kind == "object"
-    }
+def unconfirmed(metadata: Metadata, sinks: Iterable[str], bucket_id: str, hashed: str, stamp: str) -> bool:
+    """Whether some of `sinks` has yet to confirm this record of a key, which took another's place. Its marks
+    came with the record and never come again: once this is False it stays so."""
+    marks = [mark(sink, bucket_id, hashed, stamp, metadata.shards) for sink in sinks]
+    return any(form is not None for form in metadata.get(marks)) if marks else False

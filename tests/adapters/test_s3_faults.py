@@ -14,7 +14,7 @@ from chalicelib.objects import gc, multipart
 from chalicelib.objects.errors import InvalidRequest
 from chalicelib.objects.put import PutRequest, put_object
 from chalicelib.objects.verified import VerifiedBlocks
-from tests.builders import KIB, RULES, bucket, put, remove, site, text
+from tests.builders import KIB, RULES, bucket, nobody_waits, put, remove, site, text
 from tests.conformance.blocks import block_id, ref
 from tests.doubles import Bytes
 from tests.services.faulty import CUT_AFTER, CUT_BEFORE, FORBIDDEN, SLOW_DOWN, early, faulty, late, refused
@@ -161,7 +161,7 @@ def test_a_role_without_delete(west, relay):
     collector = replace(west, rules=replace(west.rules, deletes=True))
     for _ in range(4):
         west.clock.advance(west.rules.leeway_ms)
-        report = gc.run(collector, frozenset())
+        report = gc.run(collector, nobody_waits)
         assert [] == report.problems
     assert [upload.id] == list(west.blocks.uploads())
     assert [] == gc.orphans(west)
@@ -177,11 +177,11 @@ def test_without_the_permission_to_delete_gc_says_so(west, relay):
     collector = replace(west, rules=replace(west.rules, deletes=True))
     west.clock.advance(west.rules.leeway_ms)
     with pytest.raises(Unavailable, match="AccessDenied"):
-        gc.run(collector, frozenset())
+        gc.run(collector, nobody_waits)
     relay.clear()
     for _ in range(4):
         west.clock.advance(west.rules.leeway_ms)
-        gc.run(collector, frozenset())
+        gc.run(collector, nobody_waits)
     assert [] == list(west.blocks.uploads())
 
 

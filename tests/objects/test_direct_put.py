@@ -21,7 +21,19 @@ from chalicelib.objects.errors import (
 )
 from chalicelib.objects.errors import NotImplemented as NotOffered
 from chalicelib.objects.multipart import NamedPart
-from tests.builders import HOUR_MS, KIB, RULES, bucket, inner_blocks, put, remove, site, text, whole
+from tests.builders import (
+    HOUR_MS,
+    KIB,
+    RULES,
+    bucket,
+    inner_blocks,
+    nobody_waits,
+    put,
+    remove,
+    site,
+    text,
+    whole,
+)
 from tests.direct import cut, direct_put, file, request, verified, vouching
 
 BODY = bytes(range(256)) * 1000  # four blocks
@@ -47,7 +59,7 @@ def later(at, ms=25 * HOUR_MS, rounds=3):
     """GC, leeway after leeway."""
     for _ in range(rounds):
         at.clock.advance(ms)
-        gc.run(at, frozenset())
+        gc.run(at, nobody_waits)
 
 
 def stored(at):

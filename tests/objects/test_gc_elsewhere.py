@@ -14,10 +14,9 @@ from chalicelib.objects.errors import InvalidRequest
 from chalicelib.objects.put import PutRequest, put_object
 from chalicelib.objects.verified import VerifiedBlocks
 from chalicelib.replication.sink import keep_block
-from tests.builders import KIB, RULES, Bytes, bucket, put, remove, site, text
+from tests.builders import KIB, RULES, Bytes, bucket, nobody_waits, put, remove, site, text
 
 LARGE = b"x" * 200 * KIB
-NOBODY = frozenset()
 
 
 class Guarded(MemoryBlocks):
@@ -64,7 +63,7 @@ def collect(collector, times):
     """Runs of GC, a leeway apart."""
     for _ in range(times):
         collector.clock.advance(RULES.leeway_ms)
-        gc.run(collector, NOBODY)
+        gc.run(collector, nobody_waits)
 
 
 class Wrong(Bytes):

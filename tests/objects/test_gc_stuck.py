@@ -8,17 +8,16 @@ from chalicelib.domain.errors import Unavailable
 from chalicelib.domain.upload import UploadState
 from chalicelib.objects import gc, uploads
 from chalicelib.objects.verified import VerifiedBlocks
-from tests.builders import HOUR_MS, KIB, bucket, put, remove, site
+from tests.builders import HOUR_MS, KIB, bucket, nobody_waits, put, remove, site
 
 LARGE = b"x" * 200 * KIB
 DAY_MS = 24 * HOUR_MS
-NOBODY = frozenset()
 
 
 def later(west):
     """A run a leeway later."""
     west.clock.advance(DAY_MS)
-    return gc.run(west, NOBODY)
+    return gc.run(west, nobody_waits)
 
 
 class Stuck(MemoryBlocks):
@@ -66,7 +65,7 @@ def test_a_store_that_is_down_ends_a_run_soon():
     west.clock.advance(DAY_MS)
 
     with pytest.raises(Unavailable):
-        gc.run(west, NOBODY)
+        gc.run(west, nobody_waits)
 
     closing = [u for u in inner.stuck if uploads.load(west, u).state is UploadState.CLOSING]
     assert gc.FAILURES_MAX == len(closing)

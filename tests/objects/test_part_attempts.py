@@ -6,7 +6,7 @@ from chalicelib.domain.errors import Indeterminate, Unavailable
 from chalicelib.objects import gc, multipart, rows
 from chalicelib.ports.metadata import Delete
 from chalicelib.ports.site import Rules
-from tests.builders import KIB, bucket, site, text
+from tests.builders import KIB, bucket, nobody_waits, site, text
 from tests.objects.parts import complete, create, send
 
 PART = 10 * KIB  # three blocks
@@ -54,7 +54,7 @@ def test_a_part_of_which_nobody_knows_keeps_its_blocks(west, photos, monkeypatch
     assert 6 == len(list(west.blocks.list_upload(upload.id)))
     complete(west, photos, upload, [first])
     west.clock.advance(west.rules.leeway_ms)
-    gc.run(west, frozenset())
+    gc.run(west, nobody_waits)
 
     assert 3 == len(list(west.blocks.list_upload(upload.id)))
     assert b"x" * PART == text(west, photos.id, "k")
@@ -82,7 +82,7 @@ def test_ten_thousand_parts(west, photos, monkeypatch):
     record = complete(west, photos, upload, named)
     assert record == complete(west, photos, upload, named)
     west.clock.advance(west.rules.leeway_ms)
-    report = gc.run(west, frozenset())
+    report = gc.run(west, nobody_waits)
 
     assert (1, []) == (report.blocks, report.problems)
     assert [] == multipart.attempts(west, upload.id)

@@ -181,6 +181,7 @@ class TestGcHold:
 
         net["a"].links.update("b", started=True)
         net.deliver()
+        net.clock.advance(gc.AGAIN_MS)
         assert 1 == net["a"].collect().closed
 
     def test_a_sink_that_is_away_too_long_loses_it(self, net, old):
@@ -203,9 +204,12 @@ class TestGcHold:
         def fail(*args):
             raise Unavailable("down")
 
-        monkeypatch.setattr("chalicelib.replication.node.owed_keys", fail)
+        monkeypatch.setattr("chalicelib.replication.node.unconfirmed", fail)
+        net.clock.advance(30 * DAY_MS)
 
-        assert (1, 0) == (net["a"].collect().held, net["a"].collect().closed)
+        report = net["a"].collect()
+
+        assert (1, 0) == (report.held, report.closed)
 
     def test_the_sink_collects_for_itself(self, net, photos):
         """A record that took the place of another makes the sink's upload due there too."""

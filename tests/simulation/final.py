@@ -20,7 +20,7 @@ from chalicelib.objects import accounts, gc, rows, tree
 from chalicelib.objects import list as listing
 from chalicelib.objects.names import secret_context
 from chalicelib.ports.metadata import Table
-from chalicelib.replication import status
+from chalicelib.replication import outbox, status
 from chalicelib.replication.policy import replicates
 from chalicelib.replication.runs import Run, State
 from tests.simulation.atlas import Atlas
@@ -258,6 +258,13 @@ class Final:
                     self._world.fail("gc", f"{site.name}: {report}")
         for site in self._sites:
             self._exactly_what_is_named(site)
+            self._nothing_is_marked(site)
+
+    def _nothing_is_marked(self, site: SimSite) -> None:
+        for sink in self._ledger.sinks[site.name]:
+            for shard in range(self._swarm.shards):
+                if site.rows.scan(Table.OUTBOX, outbox.pk(sink, outbox.MARKS, shard)):
+                    self._world.fail("gc", f"{site.name} owes {sink} nothing and keeps a mark")
 
     def _exactly_what_is_named(self, site: SimSite) -> None:
         named = {block for head in site.watch.heads.values() for block in blocks_of(self._ledger, head)}

@@ -22,6 +22,7 @@ from chalicelib.domain.forms import decode_bucket
 from chalicelib.domain.manifest import BlockId, Record, index_refs, part_refs
 from chalicelib.domain.names import key_hash
 from chalicelib.ports.metadata import Delete, Put, Table, Write
+from chalicelib.replication.outbox import MARKS
 from chalicelib.replication.policy import replicates
 from tests.simulation.world import World
 
@@ -71,7 +72,7 @@ class Watch:
             table = write.row.table
             if table is Table.KEYS and isinstance(write, Put):
                 heads.append(self._head(write.row.pk, write.value))
-            elif table is Table.OUTBOX:
+            elif table is Table.OUTBOX and f"/{MARKS}/" not in write.row.pk:
                 touched.append(self._outbox(write))
             elif table is Table.BUCKETS and isinstance(write, Put) and write.row.pk == "id":
                 self._bucket(decode_bucket(write.value))
@@ -208,7 +209,7 @@ def _key(path: str) -> Key:
 
 
 def _item(pk: str, sk: bytes) -> tuple[str, Item]:
-    kind, bucket_id, name, stamp = sk[6:].decode().split(":")
+    kind, bucket_id, name, stamp = sk[6:].decode().rstrip("+").split(":")
     return pk.split("/")[0], (kind, bucket_id, name, stamp)
 
 
