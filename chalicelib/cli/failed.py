@@ -39,8 +39,7 @@ def retry(
     """Put a dead letter back into its queue, or try everything again."""
     if everything == bool(letter):
         raise usage("say which: causeway failed retry ID, or --all")
-    fields: dict[str, Any] = {"all": True} if everything else {"id": letter}
-    done = at.site.post("failed", action="retry", **fields)
+    done = _all_tried_again(at) if everything else at.site.post("failed", action="retry", id=letter)
     at.out.value(
         done, f"{done['letters']} letters are in their queues again, {done['links']} links try all they owe"
     )
@@ -51,6 +50,17 @@ def drop(at: At, letter: LetterId) -> None:
     """Remove a dead letter. What it was about stays owed: a sweep or a fullsync deals with that."""
     done = at.site.post("failed", action="drop", id=letter)
     at.out.value(done, f"{done['letters']} letter dropped")
+
+
+def _all_tried_again(at: At) -> dict[str, Any]:
+    """A request does what it has time for and says whether there is more."""
+    done = at.site.post("failed", action="retry", all=True)
+    letters = done["letters"]
+    while done.get("more"):
+        at.out.note(f"{letters} letters are in their queues again; there is more")
+        done = at.site.post("failed", action="retry", all=True, began_ms=done["began_ms"])
+        letters += done["letters"]
+    return {"action": "retry", "letters": letters, "links": done["links"]}
 
 
 def _pictured(found: dict[str, Any]) -> list[Any]:

@@ -177,7 +177,8 @@ def test_what_was_tried_in_vain(net):
 
     assert ("b", "small", "object", 1) == (item["sink"], item["stage"], item["kind"], item["tries"])
     assert "Missing" in item["error"]
-    assert {"action": "retry", "letters": 0, "links": 1} == change(failed, action="retry", all=True)
+    done = change(failed, action="retry", all=True)
+    assert {"action": "retry", "letters": 0, "links": 1, "more": False}.items() <= done.items()
     assert [] == failed.shown("", {})["items"]
 
 
