@@ -41,9 +41,11 @@ clean: ## remove the environment, builds and caches of this checkout
 	$(PYTHON) -m venv .venv
 
 .venv/.installed-server: pyproject.toml requirements.txt | .venv/bin/python
+	@echo "installing Causeway and what it needs into .venv: the first time this takes half a minute"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server]'
 	@touch $@
 
 .venv/.installed-test: pyproject.toml requirements.txt | .venv/bin/python
+	@echo "installing Causeway, what it needs and what tests it into .venv: the first time this takes minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test]'
 	@touch $@ .venv/.installed-server

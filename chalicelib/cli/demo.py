@@ -7,8 +7,10 @@ one directory, which is removed at the end unless --data names it.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -90,7 +92,7 @@ def _run(out: Output, data: Path | None, once: bool, trees: list[Path], files_ma
         shown.link()
         screen.figures.ended.append(("start and link two sites", world.elapsed_s() - begun))
         screen.say("Two sites, linked: west is source and primary, east is its sink.")
-        lines = _lines(shown)
+        lines = _lines(shown, once)
         _say_lines(screen, lines)
         large = directory / "large.bin"
         with screen.running():
@@ -122,9 +124,7 @@ def _verdict(out: Output, shown: Any, lines: dict[str, str], took_s: float, once
         "objects": len(shown.ledger.stored),
         "bytes": shown.ledger.bytes,
     }
-    phases = table(("", ">seconds"), [(name, f"{s:.1f}") for name, s in shown.screen.figures.ended])
-    lived = [phases, ""] if out.console.is_terminal else []  # elsewhere each phase had its line
-    out.value(value, "", *lived, table(("", "check", "found"), rows), "")
+    out.value(value, "", *_told(out.console.is_terminal, shown.screen.figures.ended, rows), "")
     screen = shown.screen
     screen.say(f"{word}. It took {took_s:.0f} s.")
     if not once:
@@ -132,6 +132,16 @@ def _verdict(out: Output, shown: Any, lines: dict[str, str], took_s: float, once
         screen.say("Both sites keep serving until Ctrl-C.")
         _until_ctrl_c()
     return right
+
+
+def _told(terminal: bool, phases: list[tuple[str, float]], rows: list[tuple[str, str, str]]) -> list[Any]:
+    """Tables on a terminal; elsewhere lines without the blanks that fill a table up, and no phases: each had
+    its line when it ended."""
+    if terminal:
+        took = table(("", ">seconds"), [(name, f"{s:.1f}") for name, s in phases])
+        return [took, "", table(("", "check", "found"), rows)]
+    mark, what = (max(len(row[n]) for row in rows) for n in (0, 1))
+    return [f"{row[0]:{mark}}  {row[1]:{what}}  {row[2]}" for row in rows]
 
 
 def _until_ctrl_c() -> None:
@@ -142,27 +152,41 @@ def _until_ctrl_c() -> None:
         return
 
 
-def _lines(shown: Any) -> dict[str, str]:
-    """What to paste to reach the sites."""
+def _lines(shown: Any, once: bool) -> dict[str, str]:
+    """What to paste to reach the sites, from the directory this was started in. Nothing with --once: the
+    sites are gone by the time anybody has pasted it."""
+    if once:
+        return {}
     key, secret = shown.user["access_key"], shown.user["secret_key"]
     west, east = shown.west.endpoint, shown.east.endpoint
     python = f"import boto3; s3 = boto3.client('s3', endpoint_url='{east}', region_name='us-east-1')"
+    listed = f"print(s3.list_objects_v2(Bucket='{shown.bucket}')['KeyCount'])"
     return {
         "west": west,
         "east": east,
         "keys": f"export AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1",
-        "aws": f"aws --endpoint-url {east} s3 ls s3://{shown.bucket}/",
-        "boto3": f"{python}; print(s3.list_objects_v2(Bucket='{shown.bucket}')['KeyCount'])",
+        "aws": f"{_program('aws')} --endpoint-url {east} s3 ls s3://{shown.bucket}/",
+        "boto3": f'{_program("python")} -c "{python}; {listed}"',
         "rclone": f"rclone ls \":s3,provider=Other,env_auth,endpoint='{east}':{shown.bucket}\"",
-        "causeway": f"causeway status --data {shown.west.data}",
+        "causeway": f"{_program('causeway')} status --data {shlex.quote(str(shown.west.data))}",
     }
 
 
+def _program(name: str) -> str:
+    """How a shell finds it: in the environment we run in, which need not be on its PATH; else by its name."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        return name
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
 def _say_lines(screen: Any, lines: dict[str, str]) -> None:
+    if not lines:
+        return
     screen.say(f"west  {lines['west']}\neast  {lines['east']}\n")
     for name in ("keys", "aws", "boto3", "rclone", "causeway"):
-        what = lines[name]
-        screen.say(f'  python -c "{what}"' if name == "boto3" else f"  {what}")
+        screen.say(f"  {lines[name]}")
     screen.say("")
 
 

@@ -15,7 +15,7 @@ from chalicelib.cli import world
 from chalicelib.cli.demo_sites import Site
 from chalicelib.cli.failure import Failure
 from chalicelib.cli.output import Output, size, table
-from chalicelib.cli.status import link_to
+from chalicelib.cli.status import counted, link_to
 
 LOOK_S = 1.0  # a look makes the site count everything it owes
 PLAIN_EVERY_S = 5.0
@@ -49,6 +49,7 @@ class Screen:
         self._live: Live | None = None
         self._begun = world.elapsed_s()
         self._plain_at = 0.0
+        self._sent_before = 0  # records of the user and the bucket: nothing that was stored
 
     def through(self, count: int) -> None:
         """One more object of `count` bytes is through."""
@@ -59,6 +60,9 @@ class Screen:
     def running(self) -> Iterator[None]:
         """Look and show as long as the context lasts."""
         watching = threading.Thread(target=self._watch, daemon=True)
+        with suppress(Failure):
+            self._look()
+            self._sent_before, self.figures.records = self.figures.records, 0
         self._show_live()
         watching.start()
         try:
@@ -115,16 +119,12 @@ class Screen:
         link = link_to(self._west.admin.get("status"), self._east.name)
         back = link_to(self._east.admin.get("status"), self._west.name)
         now = self.figures
-        now.records, now.up = link["records_sent"], link["up"]
+        now.records, now.up = link["records_sent"] - self._sent_before, link["up"]
         now.records_behind, now.blocks_behind = link["records_behind"], link["blocks_behind"]
         now.lag_ms, now.proxied = link["lag_ms"], back["proxy_get_blocks"]
 
     def _line(self) -> str:
-        now = self.figures
-        return (
-            f"          {now.phase}: {now.objects} objects, {size(now.bytes)}; {now.records} records "
-            f"streamed; {now.records_behind} records, {now.blocks_behind} blocks behind, lag {now.lag_ms} ms"
-        )
+        return f"          {self.figures.phase} … {told(self.figures)}".rstrip()
 
     def _picture(self) -> Group:
         now = self.figures
@@ -139,3 +139,14 @@ class Screen:
         )  # fmt: skip
         phase = f"{now.phase or '…'} ({world.elapsed_s() - self._begun:.0f} s)"
         return Group(ended, "", phase, table(columns, [row]))
+
+
+def told(now: Figures) -> str:
+    """Of the figures those that say something: before anything has happened, none."""
+    behind = f"{counted(now.records_behind, 'record')}, {counted(now.blocks_behind, 'block')} behind"
+    parts = (
+        (now.objects, f"{counted(now.objects, 'object')}, {size(now.bytes)}"),
+        (now.records, f"{counted(now.records, 'record')} streamed"),
+        (now.records_behind or now.blocks_behind, f"{behind}, lag {now.lag_ms} ms"),
+    )
+    return "; ".join(text for number, text in parts if number)

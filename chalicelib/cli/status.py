@@ -91,7 +91,7 @@ def _behind(link: dict[str, Any]) -> list[str]:
     elif not link["caught_up"]:
         if link["backfilling"]:
             reasons.append(f"no fullsync to {name} has completed since realtime was enabled")
-        owed = _counted(link["records_behind"], "record"), _counted(link["blocks_behind"], "block")
+        owed = counted(link["records_behind"], "record"), counted(link["blocks_behind"], "block")
         if link["records_behind"] or link["blocks_behind"]:
             reasons.append(f"{name} is {owed[0]} and {owed[1]} behind")
         if not link["started"]:
@@ -100,10 +100,11 @@ def _behind(link: dict[str, Any]) -> list[str]:
 
 
 def _lacking(records: int) -> str:
-    return f"{_counted(records, 'record')} {'lacks' if records == 1 else 'lack'} blocks here"
+    return f"{counted(records, 'record')} {'lacks' if records == 1 else 'lack'} blocks here"
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """A number and its noun."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
