@@ -133,7 +133,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command
         return
     given = _given(place, stage, out, built, parameter)
     stack = _stack(place, stage, profile, aws_endpoint_url)
-    new = stack.described() is None  # before packaging: without credentials nobody has to wait to hear of it
+    new = stack.changeable() is None  # before packaging: without credentials nobody has to wait to hear of it
     build = _build(at.out, place, stage, out, built)
     if new and not adopt:
         made = made_with(build.template, given)
@@ -182,7 +182,7 @@ def apply(  # noqa: PLR0913 - each is an option of the command
         return
     given = _given(place, stage, out, built, parameter)
     stack = _stack(place, stage, profile, aws_endpoint_url)
-    stack.described()  # before packaging, as above
+    stack.changeable()  # before packaging, as above
     build = _build(at.out, place, stage, out, built)
     proposal = _propose(stack, build, given, adopt)
     lost = [change.logical_id for change in proposal.lost() if change.logical_id not in (yes_replace or [])]

@@ -84,6 +84,17 @@ class Stack:
                 raise
         return None if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE") else found
 
+    def changeable(self) -> dict[str, Any] | None:
+        """The same, unless CloudFormation would change nothing there now: then a Failure that says why."""
+        there = self.described()
+        if there and there["StackStatus"] in _NEVER_MADE:
+            raise Failure(Exit.REFUSED, self._never_made(there))
+        if there and there["StackStatus"].endswith("_IN_PROGRESS"):
+            raise Failure(
+                Exit.REFUSED, f"{self.name} is being changed already ({there['StackStatus']}): wait"
+            )
+        return there
+
     def outputs(self) -> dict[str, str]:
         """What the stack tells of itself; nothing if there is none."""
         described = self.described() or {}
@@ -93,13 +104,7 @@ class Stack:
         self, template_url: str, known: dict[str, Any], parameters: dict[str, str], adopt: bool = False
     ) -> Proposal:
         """What would change. `known` are the template's parameters; those not given stay as they are."""
-        there = self.described()
-        if there and there["StackStatus"] in _NEVER_MADE:
-            raise Failure(Exit.REFUSED, self._never_made(there))
-        if there and there["StackStatus"].endswith("_IN_PROGRESS"):
-            raise Failure(
-                Exit.REFUSED, f"{self.name} is being changed already ({there['StackStatus']}): wait"
-            )
+        there = self.changeable()
         before = {one["ParameterKey"] for one in (there or {}).get("Parameters", [])}
         given: list[dict[str, Any]] = [
             {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())

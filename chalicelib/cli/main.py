@@ -53,7 +53,10 @@ def _tell(wanted: bool) -> None:
 @app.callback()
 def _options(
     tell: Annotated[
-        bool, typer.Option("--version", callback=_tell, is_eager=True, help="Say which Causeway this is.")
+        bool,
+        typer.Option(
+            "--version", callback=_tell, is_eager=True, metavar="", help="Say which Causeway this is."
+        ),
     ] = False,
 ) -> None:
     """An S3-compatible object store over two or more sites, each answering on its own."""

@@ -14,7 +14,8 @@ from botocore.stub import ANY, Stubber
 from chalicelib.cli import deploy_stack
 from chalicelib.cli.deploy_stack import Proposal, Stack
 from chalicelib.cli.failure import Exit, Failure
-from tests.infra.deploying import REGION
+from tests.infra.deploying import REFUSED, REGION, run
+from tests.lambda_host.packaging import ROOT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAME = "causeway-west"
@@ -209,3 +210,15 @@ def test_a_taken_name_is_told_with_the_way_out() -> None:
     told = deploy_stack._in_plain_words(["BlocksBucket: causeway-west-blocks already exists"])
 
     assert "--parameter BlocksBucketSuffix=" in told
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_stack_that_cannot_be_changed_is_told_before_packaging(
+    cfn: tuple[Stack, Stubber], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Nobody waits a quarter of a minute for that."""
+    monkeypatch.setattr("chalicelib.cli.deploy.package", lambda *_: pytest.fail("it was packaged"))
+    cfn[1].add_response("describe_stacks", described("UPDATE_IN_PROGRESS"), OF_STACK)
+    ran = run(verb, "--stage", "west", "--project", ROOT)
+
+    assert ran.exit == REFUSED and "being changed already" in ran.err
