@@ -89,7 +89,7 @@ def _fold_shard(site: Site, shard: int, after: bytes, until_ms: int | None) -> t
 
 
 def _fold_batch(site: Site, shard: int, marks: Sequence[tuple[bytes, bytes]]) -> tuple[int, bytes]:
-    """How many of a shard's next marks were folded, and the place up to which none is left, b"" if some are."""
+    """How many of a shard's next marks were folded, and the place up to which none is left, b"" for none."""
     first, last = marks[0][0], marks[-1][0]
     for _ in range(_TRIES):
         try:

@@ -293,6 +293,31 @@ def test_writers_beside_folders(shards):
     assert [] == marks(west)
 
 
+def test_a_pass_that_loses_a_race_leaves_nothing_behind(monkeypatch):
+    """A writer comes between, again and again: what is behind its key is folded in the same pass."""
+    west = site(items_max=100)
+    photos = bucket(west)
+    for n in range(60):
+        put(west, photos, f"k{n}")
+    transact, raced = west.metadata.transact, []
+
+    def race(writes):
+        if len(raced) < 10 and any(write.row.pk.startswith("n/") for write in writes):
+            raced.append(True)
+            put(west, photos, f"k{len(raced) % 4}", b"changed")
+        transact(writes)
+
+    before = stamps_of_marks(west)
+    monkeypatch.setattr(west.metadata, "transact", race)
+
+    assert tree.fold_for(west, "from/east", "run", west.clock.now_ms() + 1)
+
+    assert before.items().isdisjoint(stamps_of_marks(west).items())
+    assert len(stamps_of_marks(west)) <= 4
+    tree.fold(west)
+    assert from_scratch(west) == kept(west)
+
+
 def test_a_write_between_look_and_fold_is_folded_next_time(monkeypatch):
     """A mark goes only if it still is the one that was read before the head."""
     west = site()

@@ -7,10 +7,11 @@ import pytest
 
 from chalicelib.domain.errors import Unavailable
 from chalicelib.objects import tree
+from chalicelib.replication.door import VERBS
 from chalicelib.replication.fullsync import STEP_MS
 from chalicelib.replication.runs import Cursor, Phase, State
 from chalicelib.replication.sink import FOLD_MS_MAX, Sink
-from tests.builders import HOUR_MS, bucket, put
+from tests.builders import HOUR_MS, bucket, put, through_door
 from tests.replication.test_fullsync import all_heads, equal, fill, unlinked
 
 BATCH_MS = 40  # a transaction of DynamoDB's with 14 marks
@@ -24,13 +25,13 @@ def net():
     return net
 
 
-def writes(net, monkeypatch, at, per_second, more=True):
+def writes(net, monkeypatch, at, per_second, ms=BATCH_MS):
     """`per_second` keys are written at one site while any site folds."""
     real, owed, count = tree._fold_batch, [0.0], Counter()
 
     def fold_batch(site, shard, marks):
-        net.clock.advance(BATCH_MS)
-        owed[0] += per_second * BATCH_MS / 1000
+        net.clock.advance(ms)
+        owed[0] += per_second * ms / 1000
         while owed[0] >= 1:
             owed[0] -= 1
             count["new"] += 1
@@ -98,14 +99,14 @@ def test_a_fold_at_the_sink_is_given_the_source_s_time(net, monkeypatch):
 
 def test_a_fold_at_the_sink_is_one_request_s_worth(net, monkeypatch):
     """Whatever time a source says it has."""
-    fill(net, "b", 20_000, bucket(net["b"].site))
-    writes(net, monkeypatch, "b", 0)
+    fill(net, "b", 1000, bucket(net["b"].site))
+    writes(net, monkeypatch, "b", 0, ms=500)
     sink = net["b"].sink_of(net["b"].links.read().get("a"))
     began_ms = net.clock.now_ms()
 
     assert not sink.fold("run", HOUR_MS)
 
-    assert net.clock.now_ms() - began_ms <= FOLD_MS_MAX + BATCH_MS
+    assert net.clock.now_ms() - began_ms <= FOLD_MS_MAX + 500
 
 
 def test_a_run_that_an_older_version_brought_to_its_first_root(net):
@@ -142,3 +143,13 @@ def test_many_users_go_over_in_several_steps(net, monkeypatch):
 
     assert State.COMPLETE is net["a"].runs.read("b").state
     assert 220 == sent.total()
+
+
+def test_a_sink_of_a_version_that_folds_when_it_is_asked_for_a_root(monkeypatch):
+    """It has no verb for it: the run goes on."""
+    net = unlinked("a", "b", over=through_door)
+    fill(net, "a", 50)
+    monkeypatch.delitem(VERBS, "fold")
+
+    assert State.COMPLETE is net.fullsync("a", "b").state
+    assert equal(net, "a", "b")
