@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from chalicelib.cli import cp_up, world
@@ -104,7 +103,7 @@ def _reading(local: Local) -> Iterator[tuple[BinaryIO, int | None]]:
         return
     with _files(local.path), local.path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size if local.path.is_file() else None
-        yield file, length
+        yield file, length or None  # files of /proc say 0 and give bytes
 
 
 @contextmanager
@@ -145,14 +144,13 @@ def _files(path: Path) -> Iterator[None]:
 @contextmanager
 def _bar(out: Output, what: str, length: int | None) -> Iterator[Any]:
     """Tells each step on a terminal; to nobody else."""
-    console = Console(stderr=True)
-    shown = console.is_terminal and not out.as_json
+    shown = out.notes.is_terminal and not out.as_json
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
-        console=console,
+        console=out.notes,
     )
     with bar if shown else nullcontext():
         task = bar.add_task(what, total=length)

@@ -100,7 +100,7 @@ def _pictured(found: dict[str, Any]) -> list[Any]:
 
 
 def about(body: str) -> str:
-    """What a message was about: documents, a sink; else how it begins."""
+    """What a message was about: documents, a sink; else how it begins. For a table, which is careful."""
     try:
         plain = json.loads(body)
         if isinstance(plain, dict) and "sink" in plain:
@@ -109,4 +109,4 @@ def about(body: str) -> str:
             told = ", ".join(unquote_plus(record["s3"]["object"]["key"]) for record in plain["Records"][:3])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         told = body[:ABOUT_CHARS_MAX]
-    return "".join(letter if letter.isprintable() else " " for letter in told)
+    return told
