@@ -6,7 +6,8 @@
 
 Every piece that is a whole block is checked against the hash its record holds, whichever way it came. Where
 the endpoint tells no hashes, the ETag of an object that was stored in one PUT is its MD5, checked at the end.
-All is of one version of the object: it was found by its ETag, and Failure says if it was written anew.
+All is of one version of the object: it was found by its ETag, and Failure says if it was written anew. Pieces
+come in order, without gaps, and no byte is written beyond the size that was told.
 Memory  THREADS + 2 pieces
 Errors  Failure
 Source  docs/direct.md
@@ -14,17 +15,19 @@ Source  docs/direct.md
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from blake3 import blake3
 
+from chalicelib.cli import cp_answer
+from chalicelib.cli.cp_answer import BLOCK_BYTES_MAX, nonsense
 from chalicelib.cli.cp_names import Remote
 from chalicelib.cli.cp_site import THREADS, TRIES, Moved, NotOffered, Site, Unreached, refused, told
 from chalicelib.cli.failure import Exit, Failure
@@ -97,8 +100,8 @@ class Receiving:
             page = self._page = self._site.ask("read", **self._at)
         except NotOffered:
             return self._find_plain()
-        inline = base64.b64decode(page["inline"] or "")
-        return Found(page["size"], page["etag"], inline, version=page["version"])
+        size, etag = cp_answer.number(page, "size"), cp_answer.text(page, "etag")
+        return Found(size, etag, cp_answer.inline_bytes(page), version=cp_answer.text(page, "version"))
 
     def _find_plain(self) -> Found:
         """The length stands in an answer to a range: a REST API hides that of a HEAD."""
@@ -110,8 +113,9 @@ class Receiving:
             with told():
                 return Found(0, self._site.s3.get_object(**self._names())["ETag"].strip('"'), told=False)
         total = _TOTAL(answer.get("ContentRange", ""))
-        size = int(total[1]) if total else int(answer["ContentLength"])
-        return Found(size, answer["ETag"].strip('"'), told=False)
+        with told():
+            size = int(total[1]) if total else int(answer["ContentLength"])
+            return Found(size, answer["ETag"].strip('"'), told=False)
 
     def _names(self) -> dict[str, str]:
         return {"Bucket": self._at["bucket"], "Key": self._at["key"]}
@@ -133,8 +137,10 @@ class Receiving:
         check = not found.told and _MD5(found.etag) is not None
         size = 0
         for body in self._bodies():
-            target.write(body)
             size += len(body)
+            if size > found.size:
+                raise nonsense(f"an object of {found.size} bytes, and more than those")
+            target.write(body)
             moved(len(body))
             if check:
                 md5.update(body)
@@ -167,12 +173,18 @@ class Receiving:
                 end = min(at + RANGE_BYTES, self.found.size)
                 yield Piece(at, 0, end - at, end - at)
             return
-        page = self._page
+        page, at = self._page, 0
         while True:
-            yield from map(_piece, page["blocks"])
-            if page["next"] is None:
+            begun = at
+            for block in cp_answer.objects(page, "blocks"):
+                piece = _piece(block, at, self.found.size)
+                at += piece.size
+                yield piece
+            if page.get("next") is None:
                 return
-            page = self._read(page["next"], self.found.size)
+            if cp_answer.number(page, "next") != at or at == begun:
+                raise nonsense(f"the page after byte {at} is said to begin elsewhere")
+            page = self._read(at, self.found.size)
 
     def _read(self, start: int, end: int) -> dict[str, Any]:
         try:
@@ -210,30 +222,42 @@ class Receiving:
             if block is not None and piece.true(block):
                 return block
             if again:
-                (fresh, *_) = self._read(piece.offset, piece.offset + piece.size)["blocks"]
-                url = fresh["url"]
+                page = self._read(piece.offset, piece.offset + piece.size)
+                url = next((_url(fresh) for fresh in cp_answer.objects(page, "blocks")), None)
         return None
 
     def _ranged(self, piece: Piece) -> bytes:
         bodies = []
         end = piece.offset + piece.size
         for at in range(piece.offset, end, RANGE_BYTES):
-            answer = self._get(at, min(at + RANGE_BYTES, end), self.found.etag)
-            with told():
-                bodies.append(answer["Body"].read())
+            upto = min(at + RANGE_BYTES, end)
+            answer = self._get(at, upto, self.found.etag)
+            with told(), closing(answer["Body"]) as stream:
+                bodies.append(stream.read(upto - at))
+                if stream.read(1):  # at the end this has botocore check length and checksum
+                    raise nonsense(f"more than the {upto - at} bytes that were asked for")
         return b"".join(bodies)
 
 
-def _piece(block: dict[str, Any]) -> Piece:
+def _piece(block: dict[str, Any], at: int, size: int) -> Piece:
+    """What the site says stands at `at` of an object of `size` bytes."""
+    if at >= size:
+        raise nonsense(f"an object of {size} bytes, and more than those")
+    long = cp_answer.number(block, "size", 1, BLOCK_BYTES_MAX)
+    start = cp_answer.number(block, "start", 0, long - 1)
     return Piece(
-        offset=block["offset"],
-        start=block["start"],
-        end=block["end"],
-        block_size=block["size"],
-        algorithm=block["algorithm"],
-        hash=block["hash"],
-        url=block["url"],
+        offset=cp_answer.number(block, "offset", at, at),
+        start=start,
+        end=cp_answer.number(block, "end", start + 1, min(long, start + size - at)),
+        block_size=long,
+        algorithm=cp_answer.text(block, "algorithm"),
+        hash=cp_answer.text(block, "hash"),
+        url=_url(block),
     )
+
+
+def _url(block: dict[str, Any]) -> str | None:
+    return None if block.get("url") is None else cp_answer.text(block, "url")
 
 
 def _explained(failure: Failure) -> Failure:

@@ -2,7 +2,7 @@
 
     s3          boto3's client, which tries again by itself
     ask         one call of the direct API (hosts/direct_api.py), tried again: each is safe to repeat
-    blocks      one block by URL, tried again while that may help
+    blocks      one block by URL, tried again while that may help; only where, and saying only what, is safe
 
 Errors  NotOffered: the endpoint takes and gives every byte itself · Stopped: the copy was given up
         Unreached: the block store was never reached from here, or may not be: the endpoint may do instead
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from chalicelib.cli.admin_client import NOT_CAUSEWAY, AdminClient
+from chalicelib.cli.cp_answer import BLOCK_BYTES_MAX, Fields, nonsense, upload_headers
 from chalicelib.cli.failure import Exit, Failure
 from chalicelib.cli.place import Place
 from chalicelib.domain.endpoints import check_endpoint
@@ -30,12 +31,11 @@ PATH = "/causeway/direct/"
 TRIES = 5
 FIRST_TRIES = 2  # until the block store was reached once: it may not be for us at all
 THREADS = 8  # blocks on their way at once
-ANSWER_BYTES_MAX = 16 * 1024 * 1024 + 1  # no block is larger than 16 MiB
+ANSWER_BYTES_MAX = BLOCK_BYTES_MAX + 1  # one more than a block has: too long shows
 _CONNECT_S, _READ_S = 5.0, 60.0
 _PAUSE_S = 0.2  # doubled from try to try
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # 409: another PUT of the block is under way
 _NOT_OFFERED = frozenset({NOT_CAUSEWAY, "NotImplemented", "MethodNotAllowed"})
-Fields = dict[str, Any]
 Moved = Callable[[int], None]  # told how many bytes more are through
 
 
@@ -55,13 +55,14 @@ class Unreached(Failure):
 
 
 class Blocks:
-    """The block store, by URL."""
+    """The block store of the site at `place`, by URL."""
 
-    def __init__(self, ca_bundle: str, pause: Callable[[int], None]) -> None:
+    def __init__(self, place: Place, pause: Callable[[int], None]) -> None:
         trusted = ssl.create_default_context()
-        if ca_bundle:
-            trusted.load_verify_locations(ca_bundle)
+        if place.ca_bundle:
+            trusted.load_verify_locations(place.ca_bundle)
         self._pause = pause
+        self._site_is_here = _here(urlsplit(place.endpoint).netloc)
         self._reached = False
         self._pool = urllib3.PoolManager(
             maxsize=THREADS,
@@ -70,10 +71,10 @@ class Blocks:
             ssl_context=trusted,
         )
 
-    def put(self, url: str, headers: dict[str, str], body: bytes) -> bool:
-        """File a block; False if the URL is no longer good. What is there already stays, and counts: the
-        site looks at it before it believes anything."""
-        status, _ = self._ask("PUT", url, headers, body)
+    def put(self, url: str, headers: Any, body: bytes) -> bool:
+        """File a block, with the headers that the site names; False if the URL is no longer good. What is
+        there already stays, and counts: the site looks at it before it believes anything."""
+        status, _ = self._ask("PUT", url, upload_headers(headers, len(body)), body)
         if status in (200, 412):
             return True
         if status == 403:
@@ -92,7 +93,7 @@ class Blocks:
         return body if status == 200 else None
 
     def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
-        _check(url)
+        self._check(url)
         why = ""
         for tried in range(TRIES):
             if tried >= FIRST_TRIES and not self._reached:
@@ -127,14 +128,28 @@ class Blocks:
             answer.close()
         return answer.status, got
 
+    def _check(self, url: str) -> None:
+        """A site may not send us, or our bytes, anywhere in clear; nor to what listens here for this machine
+        alone, unless it is here itself."""
+        try:
+            if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+                raise ValueError("a URL has no such letters")  # parsers differ in what they mean
+            parts = urlsplit(url)
+            check_endpoint(f"{parts.scheme}://{parts.netloc}")
+        except ValueError as problem:
+            raise Unreached(f"the site names a block store that is not safe: {problem}") from None
+        if _here(parts.netloc) and not self._site_is_here:
+            told = f"the site names a block store on this machine, {parts.netloc}, and is not here itself"
+            raise Unreached(told)
 
-def _check(url: str) -> None:
-    """A site may not send us, or our bytes, anywhere in clear."""
-    parts = urlsplit(url)
+
+def _here(netloc: str) -> bool:
+    """Whether it is this machine's loopback: the one place where plain http may go."""
     try:
-        check_endpoint(f"{parts.scheme}://{parts.netloc}")
-    except ValueError as problem:
-        raise Unreached(f"the site names a block store that is not safe: {problem}") from None
+        check_endpoint(f"http://{netloc}")
+    except ValueError:
+        return False
+    return True
 
 
 class Site:
@@ -143,7 +158,7 @@ class Site:
     def __init__(self, place: Place) -> None:
         self.stop = Event()
         self.s3 = _s3(place)
-        self.blocks = Blocks(place.ca_bundle, self.pause)
+        self.blocks = Blocks(place, self.pause)
         self._client = AdminClient(place, PATH, connections=THREADS)
 
     def pause(self, tried: int) -> None:
@@ -161,6 +176,8 @@ class Site:
                     raise NotOffered from None
                 if failure.exit is not Exit.UNREACHABLE or tried == TRIES - 1:
                     raise
+            except RecursionError:
+                raise nonsense("JSON deeper than any answer is") from None
             self.pause(tried)
         raise AssertionError
 
@@ -191,6 +208,7 @@ def told() -> Iterator[None]:
     """What boto3 raises, as a Failure."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -198,6 +216,8 @@ def told() -> Iterator[None]:
         raise refused(problem) from problem
     except (BotoCoreError, Boto3Error) as problem:
         raise Failure(Exit.UNREACHABLE, str(problem)) from problem
+    except (ResponseParserError, ValueError, KeyError) as problem:  # a header that is none, or missing
+        raise nonsense(f"{type(problem).__name__}: {problem}") from problem
 
 
 def refused(problem: Any) -> Failure:

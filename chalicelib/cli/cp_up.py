@@ -8,7 +8,8 @@ Where the endpoint offers no such way, or the block store is not to be reached f
 the endpoint: cp_plain.
 Memory  BATCHES + 1 batches, 32 MiB each; more only for objects above 312 GiB, and streams above 58 GiB, whose
         parts are longer
-Errors  Failure, after the upload was aborted: of what failed half-way nothing stays
+Errors  Failure, after the upload was aborted: of what failed half-way nothing stays. One too if the site says
+        it holds another number of bytes than it was sent
 Source  docs/direct.md
 """
 
@@ -20,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from chalicelib.cli import cp_plain
+from chalicelib.cli import cp_answer, cp_plain
 from chalicelib.cli.cp_body import Rest, read_up_to
 from chalicelib.cli.cp_names import Remote
 from chalicelib.cli.cp_site import THREADS, Moved, NotOffered, Site, Unreached, told
@@ -43,16 +44,16 @@ def upload(
     if len(first) <= ONE_PUT_MAX:
         with told():
             kind = {"ContentType": headers["content-type"]} if headers else {}
-            answer = site.s3.put_object(Bucket=target.bucket, Key=target.key, Body=first, **kind)
+            etag = site.s3.put_object(Bucket=target.bucket, Key=target.key, Body=first, **kind)["ETag"]
         moved(len(first))
-        return {"etag": answer["ETag"].strip('"'), "bytes": len(first), "blocks": 0, "direct": False}
+        return {"etag": etag.strip('"'), "bytes": len(first), "blocks": 0, "direct": False}
     try:
         begun = site.ask("begin", bucket=target.bucket, key=target.key, size=size or 0, headers=headers)
     except NotOffered:
         return cp_plain.upload(site, Rest(first, source), size, target, headers, moved)
     rest = Rest(first, source)
     try:
-        return Sending(site, target, begun, moved).send(rest, known=size is not None)
+        return Sending(site, target, begun, size, moved).send(rest)
     except Unreached as unreached:
         again = rest.again()
         if again is None:
@@ -66,21 +67,27 @@ def upload(
 
 
 class Sending:
-    """One upload by blocks."""
+    """One upload by blocks, of `size` bytes if that is known."""
 
-    def __init__(self, site: Site, target: Remote, begun: dict[str, Any], moved: Moved) -> None:
+    def __init__(
+        self, site: Site, target: Remote, begun: dict[str, Any], size: int | None, moved: Moved
+    ) -> None:
         self._site = site
-        self._at = {"bucket": target.bucket, "key": target.key, "upload": begun["upload"]}
-        self._block_size = int(begun["block_size"])
-        self._part_blocks = int(begun["part_blocks"])
+        self._at = {"bucket": target.bucket, "key": target.key, "upload": cp_answer.text(begun, "upload")}
+        self._size = size
+        self._block_size = cp_answer.block_size(begun)
+        self._part_blocks = cp_answer.part_blocks(begun, size)
         self._moved = moved
         self._puts = ThreadPoolExecutor(THREADS, "put")
         self._batches = ThreadPoolExecutor(BATCHES, "batch")
 
-    def send(self, source: Rest, *, known: bool) -> dict[str, Any]:
+    def send(self, source: Rest) -> dict[str, Any]:
         """Everything `source` gives; aborted if anything goes wrong."""
         try:
-            etags, blocks = self._send_all(self._parts(source, known), source)
+            etags, blocks = self._send_all(self._parts(source), source)
+            if self._size not in (None, source.given):
+                told_ = f"the file had {self._size} bytes and gave {source.given}: it was written meanwhile"
+                raise Failure(Exit.NO, f"{told_}; run it again")
             parts = [{"number": number, "etag": etag} for number, etag in enumerate(etags, 1)]
             done = self._site.ask("commit", **self._at, parts=parts)
         except BaseException:  # Ctrl-C too
@@ -91,13 +98,16 @@ class Sending:
             raise
         self._batches.shutdown()
         self._puts.shutdown()
-        return {"etag": done["etag"], "bytes": done["size"], "blocks": blocks, "direct": True}
+        etag, held = cp_answer.text(done, "etag"), cp_answer.number(done, "size")
+        if held != source.given:
+            raise Failure(Exit.REFUSED, f"{source.given} bytes were sent, and the site says it holds {held}")
+        return {"etag": etag, "bytes": held, "blocks": blocks, "direct": True}
 
-    def _parts(self, source: Rest, known: bool) -> Iterator[Part]:
+    def _parts(self, source: Rest) -> Iterator[Part]:
         number, block = 0, b"x"
         while block:
             count = self._part_blocks
-            if not known:
+            if self._size is None:
                 count <<= min(number // STREAM_STEP, 8)
             part: Part = []
             while len(part) < count and (block := source.read(self._block_size)):
@@ -151,7 +161,8 @@ class Sending:
                         raise
                 else:
                     self._moved(sum(len(block) for part in batch for block in part))
-                    return [one["etag"] for one in made["parts"]]
+                    answered = cp_answer.objects(made, "parts", len(parts))
+                    return [cp_answer.text(one, "etag") for one in answered]
             self._site.pause(0)
         raise Failure(
             Exit.UNREACHABLE, "the block store says again and again that its URLs are no longer good"
@@ -160,12 +171,16 @@ class Sending:
     def _put_batch(self, parts: list[dict[str, Any]], batch: list[Part]) -> bool:
         """PUT every block; False if some URL was too old."""
         answer = self._site.ask("urls", **self._at, parts=parts)
-        urls = [url for one in answer["parts"] for url in one["urls"]]
+        urls = [
+            (cp_answer.text(url, "url"), url.get("headers"))
+            for one, part in zip(cp_answer.objects(answer, "parts", len(batch)), batch, strict=True)
+            for url in cp_answer.objects(one, "urls", len(part))
+        ]
         bodies = [block for part in batch for block in part]
         put = self._site.blocks.put
         futures = [
-            self._puts.submit(put, url["url"], url["headers"], body)
-            for url, body in zip(urls, bodies, strict=True)
+            self._puts.submit(put, url, headers, body)
+            for (url, headers), body in zip(urls, bodies, strict=True)
         ]
         return all([future.result() for future in futures])
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from chalicelib.cli import cp_plain, cp_up
+from chalicelib.cli.cp import _reading
 from chalicelib.cli.cp_down import Receiving
-from chalicelib.cli.cp_names import Remote
+from chalicelib.cli.cp_names import Local, Remote
 from chalicelib.cli.cp_site import Site, Unreached
 from chalicelib.cli.cp_up import upload
 from chalicelib.cli.failure import Exit, Failure
@@ -107,6 +108,14 @@ def test_streams(site: SiteProcess, bucket: str) -> None:
     down = stream(site, f"s3://{bucket}/k", "-")
     assert down.returncode == OK and down.stdout == LARGE
     assert b"17.0 MiB" in down.stderr
+
+
+def test_a_file_that_says_it_is_empty() -> None:
+    """And is not: its length is not known."""
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("only Linux has such files")
+    with _reading(Local(Path("/proc/self/status"))) as (file, length):
+        assert length is None and file.read(1)
 
 
 def test_names_of_targets(site: SiteProcess, bucket: str, tmp_path: Path) -> None:
