@@ -145,6 +145,28 @@ def test_many_users_go_over_in_several_steps(net, monkeypatch):
     assert 220 == sent.total()
 
 
+def test_roots_that_take_long(net, monkeypatch):
+    """A step compares no more of them than fit."""
+    for n in range(25):
+        put(net["a"].site, bucket(net["a"].site, f"bucket{n:02}"), "k")
+    net.fullsync("a", "b")
+    real = Sink.tree
+
+    def slow(self, bucket_id, prefixes):
+        net.clock.advance(1_500)
+        return real(self, bucket_id, prefixes)
+
+    monkeypatch.setattr(Sink, "tree", slow)
+    net["a"].start_fullsync("b")
+
+    while net["a"].runs.read("b").state is State.RUNNING:
+        began_ms = net.clock.now_ms()
+        run = net["a"].drive_fullsync("b", 0)
+        assert net.clock.now_ms() - began_ms <= STEP_MS + 1_500
+
+    assert (State.COMPLETE, 25) == (run.state, run.tally.compared)
+
+
 def test_a_sink_of_a_version_that_folds_when_it_is_asked_for_a_root(monkeypatch):
     """It has no verb for it: the run goes on."""
     net = unlinked("a", "b", over=through_door)
