@@ -95,8 +95,8 @@ def site_record(settings: Settings, stores: Stores) -> SiteRecord:
     fresh = SiteRecord(settings.site, SystemIds().token(INCARNATION_BYTES), settings.primary or settings.site)
     try:
         record = found_site(stores.metadata, fresh, stores.record, raises=stores.raises)
-    except Refused as problem:
-        raise SettingsError([str(problem)]) from problem
+    except Refused as refused:
+        raise SettingsError([str(refused)]) from refused
     if record.site != settings.site:
         raise SettingsError([f"CAUSEWAY_SITE={settings.site}: this is the data of site {record.site}"])
     if settings.primary and record.primary != settings.primary:

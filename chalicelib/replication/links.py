@@ -27,8 +27,8 @@ from chalicelib.ports.metadata import ABSENT, Check, Metadata, Put, RowId, Table
 from chalicelib.ports.system import Clock
 
 NOT_RAISED = (
-    "the tables are of an older Causeway still, and this function may not raise them: the first request to the "
-    "site, such as `causeway status`, does; then this starts by itself"
+    "the tables are of an older Causeway still, and this function may not raise them: the first request to "
+    "the site, such as `causeway status`, does; then this starts by itself"
 )
 LINKS = RowId(Table.SITE, "site", b"links")
 RECORD = RowId(Table.SITE, "site", b"record")

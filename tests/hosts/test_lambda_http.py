@@ -235,21 +235,6 @@ def test_nobody(site, front, bucket):
     assert 405 == call(signed_event(site, front, "PATCH", f"/{bucket}/k"))["statusCode"]
 
 
-def test_a_signature_that_the_gateway_took(site):
-    """Says where to go instead; without a sign that there was one, it is anybody's request."""
-    front = RestApi("s3")
-    event = signed_event(site, front, "GET", "/bucket")
-    for name in [name for name in event["headers"] if name.lower() == "authorization"]:
-        del event["headers"][name], event["multiValueHeaders"][name]
-
-    taken, anybody = site.call(event), site.call(front.event("GET", f"{front.endpoint}/bucket", {}, b""))
-
-    assert (403, b"AccessDenied") == (taken["statusCode"], code_of(taken))
-    assert b"Function URL" in body_of(taken) and b"presigned" in body_of(taken)
-    assert (403, b"AccessDenied") == (anybody["statusCode"], code_of(anybody))
-    assert b"Function URL" not in body_of(anybody)
-
-
 def test_events_as_others_send_them(site):
     """`chalice local` gives no path beside the context's; what is no HTTP event is none."""
     event = RestApi("s3").event("GET", "https://x.test/s3/b/k", {}, b"")
