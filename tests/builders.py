@@ -177,7 +177,7 @@ class DoorPool:
         self._door = door
 
     def request(self, method, url, *, body, headers, **_):
-        path = "/" + url.split("/", 3)[3]
+        path, body = "/" + url.split("/", 3)[3], b"".join(body)
         return Answered(*self._door.handle(method, path, headers, len(body), lambda: body))
 
 

@@ -26,7 +26,8 @@ from chalicelib.ports.system import Log
 
 T = TypeVar("T")
 
-CONNECT_S = 3.0  # a site that does not answer a SYN is down
+CONNECT_S = 3.0  # a site that does not answer a SYN is down, and one that takes no piece of a body by then
+PIECE_BYTES = 64 * 1024  # urllib3 gives a write CONNECT_S: a block as one write would never pass a slow line
 READ_S = 60.0  # without a byte, for a server: a block over a slow line
 FUNCTION_READ_S = 8.0  # for a function: two sites asked in vain, connections included, fit an API's 29 s
 SLOW_READ_S = 25.0  # for what may take long where it is done: a fold, 20 s at most; what a terabyte lacks
@@ -106,7 +107,7 @@ class HttpPeer:
             tls = isinstance(problem, urllib3.exceptions.SSLError)
             what = "TLS" if tls else "the connection"
             lost = _lost(verb, f"{what} to site {self._other} failed: {type(problem).__name__}")
-            lost.unanswered = isinstance(problem, urllib3.exceptions.TimeoutError)
+            lost.unanswered = _timed_out(problem)
             raise lost from problem
         return self._read(verb, status, frame)
 
@@ -116,8 +117,8 @@ class HttpPeer:
         answer = self._pool.request(
             "POST",
             self._endpoint + path,
-            body=body,
-            headers=headers,
+            body=(body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)),
+            headers={**headers, "content-length": str(len(body))},
             redirect=False,
             preload_content=False,
             decode_content=False,
@@ -276,6 +277,12 @@ class HttpPeer:
 
 def _decided(header: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Any]:
     return {**header, "kind": "" if "refused" in header else header["kind"], "form": blobs[0]}
+
+
+def _timed_out(problem: urllib3.exceptions.HTTPError) -> bool:
+    """In vain: waiting for an answer, or for a piece of the body to be taken."""
+    waited = (problem, *problem.args)
+    return any(isinstance(one, (urllib3.exceptions.TimeoutError, TimeoutError)) for one in waited)
 
 
 def _lost(verb: str, message: str) -> StoreError:

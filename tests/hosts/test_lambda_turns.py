@@ -185,6 +185,27 @@ def test_large_beside_small(net, photos, monkeypatch):
     assert bytes(range(256)) * 8000 == text(net["b"].site, photos.id, "large")
 
 
+def test_blocks_beside_records_without_end(net, photos, monkeypatch):
+    """A key is written as fast as its record can be sent: blocks go in the other half of the time."""
+    for n in range(20):
+        put(net["a"].site, photos, f"k{n:03}", SMALL)
+    net.records_only()
+    real = Sink.apply
+
+    def apply(self, deliveries):
+        net.clock.advance(500)
+        put(net["a"].site, photos, "busy", b"x")
+        return real(self, deliveries)
+
+    monkeypatch.setattr(Sink, "apply", apply)
+    put(net["a"].site, photos, "busy", b"x")
+    slow(net, monkeypatch, 100)
+
+    list(minutes(net, 2))
+
+    assert sent(net, "b") >= 60 and sent(net, "c") >= 60
+
+
 # -------------------------------------------------------------------------------- lag, and leases
 
 

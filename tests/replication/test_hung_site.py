@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.adapters import http_peer
 from chalicelib.adapters.http_peer import CONNECT_S, FUNCTION_READ_S, READ_S, HttpPeer
+from chalicelib.domain import wire
 from chalicelib.domain.errors import Indeterminate, Unavailable
+from chalicelib.domain.manifest import Block, BlockId, BlockRef
 from chalicelib.replication.door import link_context
 from chalicelib.replication.links import Link
 from chalicelib.settings import Settings
 from tests.hosts.functions_site import on_moto
 
+BLOCK = 8 * 1024 * 1024
+REF = BlockRef(BlockId("u", "0", 0), Block(BLOCK, bytes(32), bytes(16)), "a")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -65,6 +70,48 @@ def test_what_takes_long_there(hung, monkeypatch, ask):
         ask(peer(hung, read_s=0.1))
 
     assert 0.8 <= time.monotonic() - began < 3
+
+
+@pytest.fixture
+def slow_line():
+    """An endpoint that takes a body at 1 MiB a second, and answers what no site would."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        threading.Thread(target=_take, args=(listening,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def _take(listening):
+    taken, connection = b"", listening.accept()[0]
+    with connection:
+        while len(taken) < BLOCK:
+            taken += connection.recv(64 * 1024)
+            time.sleep(1 / 16)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(wire.pack({})) + wire.pack({})
+        )
+
+
+def test_a_block_over_a_slow_line(slow_line, monkeypatch):
+    """Takes longer than a connection may, and arrives: what counts is that it goes on."""
+    monkeypatch.setattr(http_peer, "CONNECT_S", 1.0)
+    began = time.monotonic()
+
+    peer(slow_line).put_block(REF, bytes(BLOCK))
+
+    assert time.monotonic() - began > 2
+
+
+def test_a_body_that_nobody_takes(hung, monkeypatch):
+    """Is waiting in vain as well."""
+    monkeypatch.setattr(http_peer, "CONNECT_S", 0.5)
+
+    with pytest.raises(Indeterminate) as given_up:
+        peer(hung).put_block(REF, bytes(BLOCK))
+
+    assert given_up.value.unanswered
 
 
 def test_no_connection():
