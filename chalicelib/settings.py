@@ -66,6 +66,11 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _in_units(size: int) -> str:
+    unit = max((unit for unit, many in _UNIT_BYTES.items() if size % many == 0), key=_UNIT_BYTES.__getitem__)
+    return f"{size // _UNIT_BYTES[unit]}{unit}"
+
+
 def size_in(low: int, high: int) -> Callable[[str], int]:
     """Reads `4MiB` as bytes; ValueError says what a size looks like."""
 
@@ -73,7 +78,9 @@ def size_in(low: int, high: int) -> Callable[[str], int]:
         match = _SIZE.fullmatch(value)
         size = int(match[1]) * _UNIT_BYTES[match[2]] if match else -1
         if not low <= size <= high:
-            raise ValueError(f"use a size such as 4MiB, from {low} to {high} bytes")
+            raise ValueError(
+                f"use a size such as {_in_units(low)}, from {_in_units(low)} to {_in_units(high)}"
+            )
         return size
 
     return parse

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from chalicelib.cli import cp_up, world
 from chalicelib.cli.command import At, command
 from chalicelib.cli.cp_down import Receiving
-from chalicelib.cli.cp_names import STREAM, Download, Local, Upload, parse
+from chalicelib.cli.cp_names import STREAM, Download, Local, Remote, Upload, parse
 from chalicelib.cli.cp_site import Site
 from chalicelib.cli.failure import Exit, Failure, usage
-from chalicelib.cli.output import Output, size
+from chalicelib.cli.output import Output, counted, size
 
 Source = Annotated[str, typer.Argument(metavar="SRC", help="A file, - for a stream, or s3://BUCKET/KEY.")]
 Target = Annotated[str, typer.Argument(metavar="DST", help="s3://BUCKET/KEY, or a file, - for a stream.")]
@@ -56,10 +57,13 @@ def register(app: typer.Typer) -> None:
         if at.out.as_json and dst == STREAM:
             raise usage("--json and a stream cannot both have standard output")
         begun = world.elapsed_s()
-        if isinstance(way, Upload):
-            report = _upload(at, way, content_type)
-        else:
-            report = _download(at, way, ranged)
+        try:
+            if isinstance(way, Upload):
+                report = _upload(at, way, content_type)
+            else:
+                report = _download(at, way, ranged)
+        except Failure as failure:
+            raise _named(failure, way.target if isinstance(way, Upload) else way.source) from failure
         report |= {"seconds": round(world.elapsed_s() - begun, 3)}
         if "why" in report:
             at.out.note(f"through the endpoint: {report['why']}")
@@ -149,7 +153,7 @@ def _bar(out: Output, what: str, length: int | None) -> Iterator[Any]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Speed(),
         console=out.notes,
     )
     with bar if shown else nullcontext():
@@ -157,15 +161,35 @@ def _bar(out: Output, what: str, length: int | None) -> Iterator[Any]:
         yield lambda more: bar.advance(task, more)
 
 
+class _Speed(ProgressColumn):
+    """In the units of the column beside it."""
+
+    def render(self, task: Task) -> Text:
+        """Of the whole copy once it has ended."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{size(speed)}/s" if speed else "", style="progress.data.speed")
+
+
+def _named(failure: Failure, remote: Remote) -> Failure:
+    """The same, saying of what and what to do."""
+    told = {
+        "NoSuchKey": f"{remote}: there is no such object",
+        "NoSuchBucket": f"no bucket {remote.bucket}: `causeway bucket create {remote.bucket}` makes it",
+        "AccessDenied": f"{remote}: {failure}",
+    }.get(failure.code)
+    return failure if told is None else Failure(failure.exit, told, failure.code)
+
+
 def _sentence(report: dict[str, Any]) -> str:
     seconds = report["seconds"]
     speed = f" ({size(report['bytes'] / seconds)}/s)" if seconds else ""
     ways = []
     if report["blocks"]:
-        ways.append(
-            f"{report['blocks']} blocks straight {'from' if 'ranges' in report else 'to'} the block store"
-        )
+        whither = "from" if "ranges" in report else "to"
+        ways.append(f"{counted(report['blocks'], 'block')} straight {whither} the block store")
     if report.get("ranges"):
-        ways.append(f"{report['ranges']} ranges through the endpoint")
+        ways.append(f"{counted(report['ranges'], 'range')} through the endpoint")
     how = f"; {', '.join(ways)}" if ways else ""
-    return f"{report['source']} -> {report['target']}: {size(report['bytes'])} in {seconds:.1f} s{speed}{how}"
+    source = "standard input" if report["source"] == STREAM else report["source"]
+    target = "standard output" if report["target"] == STREAM else report["target"]
+    return f"{source} -> {target}: {size(report['bytes'])} in {seconds:.1f} s{speed}{how}"

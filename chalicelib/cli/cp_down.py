@@ -128,7 +128,8 @@ class Receiving:
             try:
                 return self._site.s3.get_object(**self._names(), Range=f"bytes={start}-{end - 1}", **match)
             except ClientError as problem:
-                raise _explained(refused(problem)) from problem
+                failure = refused(problem)
+                raise (_explained(failure) if etag else failure) from problem
 
     def give(self, target: BinaryIO, moved: Moved) -> None:
         """Write all of it."""

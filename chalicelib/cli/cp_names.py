@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chalicelib.cli.failure import usage
+from chalicelib.domain.names import bucket_name_problem
 
 SCHEME = "s3://"
 STREAM = "-"
@@ -93,6 +94,9 @@ def _split(url: str) -> tuple[str, str]:
     bucket, _, key = url.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise usage(f"{url} names no bucket: write s3://BUCKET/KEY")
+    problem = bucket_name_problem(bucket)
+    if problem:
+        raise usage(f"{bucket} is no bucket's name: {problem}")
     return bucket, key
 
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from chalicelib.cli import world
 from chalicelib.cli.demo_sites import Site
 from chalicelib.cli.failure import Failure
-from chalicelib.cli.output import Output, size, table
-from chalicelib.cli.status import counted, link_to
+from chalicelib.cli.output import Output, counted, size, table
+from chalicelib.cli.status import link_to
 
 LOOK_S = 1.0  # a look makes the site count everything it owes
 PLAIN_EVERY_S = 5.0

@@ -10,7 +10,7 @@ import typer
 
 from chalicelib.cli.command import At, command, noun
 from chalicelib.cli.failure import Exit, Failure, usage
-from chalicelib.cli.output import duration, table
+from chalicelib.cli.output import counted, duration, table
 
 app = noun("failed", "Show what failed and why, have it tried again, or drop it.", default="list")
 ABOUT_CHARS_MAX = 60
@@ -41,7 +41,9 @@ def retry(
         raise usage("say which: causeway failed retry ID, or --all")
     done = _all_tried_again(at) if everything else at.site.post("failed", action="retry", id=letter)
     at.out.value(
-        done, f"{done['letters']} letters are in their queues again, {done['links']} links try all they owe"
+        done,
+        f"{counted(done['letters'], 'letter')} back in their queues, {counted(done['links'], 'link')} "
+        "told to try all that is owed",
     )
 
 

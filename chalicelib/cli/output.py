@@ -102,6 +102,11 @@ def yes(value: object) -> str:
     return "yes" if value else "no"
 
 
+def counted(number: int, what: str) -> str:
+    """A number and its noun."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(count: float) -> str:
     """Bytes for people, in binary units."""
     for unit in ("B", "KiB", "MiB"):

@@ -118,7 +118,8 @@ def make(
     """A place, once it is certain that secrets would not cross a network in clear."""
     parts = urlsplit(endpoint)  # a path is the stage of a REST API
     try:
-        checked = check_endpoint(parts._replace(path="").geturl()) + parts.path.rstrip("/")
+        bare = parts._replace(path="").geturl() if parts.netloc else endpoint
+        checked = check_endpoint(bare) + parts.path.rstrip("/")
     except ValueError as problem:
         raise usage(str(problem)) from problem
     if ca_bundle and not Path(ca_bundle).is_file():

@@ -12,7 +12,7 @@ from chalicelib.cli import world
 from chalicelib.cli.admin_client import Fields
 from chalicelib.cli.command import At, command
 from chalicelib.cli.failure import Exit, Failure
-from chalicelib.cli.output import duration, size, table, yes
+from chalicelib.cli.output import counted, duration, size, table, yes
 
 REFRESH_S = 2.0
 WAIT_STEP_S = 0.25
@@ -101,11 +101,6 @@ def _behind(link: dict[str, Any]) -> list[str]:
 
 def _lacking(records: int) -> str:
     return f"{counted(records, 'record')} {'lacks' if records == 1 else 'lack'} blocks here"
-
-
-def counted(number: int, what: str) -> str:
-    """A number and its noun."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def link_to(found: Fields, site: str) -> Fields:

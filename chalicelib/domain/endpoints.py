@@ -14,6 +14,8 @@ def check_endpoint(endpoint: str) -> str:
     """`endpoint` without a trailing slash, if a link may use it; ValueError saying why not."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
+    if "://" not in endpoint:
+        raise ValueError(f"endpoint {endpoint!r}: begin with https://, or http:// on loopback")
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.query:
         raise ValueError(f"endpoint {endpoint!r}: use https://host:port")
     if parts.path not in ("", "/"):

@@ -294,7 +294,7 @@ def test_what_was_committed_is_what_was_sent(site: Somebody, large: Path, size: 
     """Or it was not copied, whatever the site calls it."""
     site.inner["commit"] = {"size": size}
     assert f"{len(LARGE)} bytes were sent, and the site says it holds {size}" in refused(
-        site.cp(large, "s3://b/k")
+        site.cp(large, "s3://bbb/k")
     )
 
 

@@ -136,15 +136,16 @@ def test_wrong_use(over_directory: SiteProcess, tmp_path: Path) -> None:
     here.write_bytes(b"x")
     for words, told in (
         ((here, here), "s3://BUCKET/KEY"),
-        (("s3://a/b", "s3://a/c"), "s3://BUCKET/KEY"),
-        ((tmp_path / "absent", "s3://a/b"), "no such file"),
-        ((tmp_path, "s3://a/b"), "one file at a time"),
-        (("-", "s3://a"), "names no key"),
-        (("s3://a", here), "names no key"),
+        (("s3://aaa/b", "s3://aaa/c"), "s3://BUCKET/KEY"),
+        ((tmp_path / "absent", "s3://aaa/b"), "no such file"),
+        ((tmp_path, "s3://aaa/b"), "one file at a time"),
+        (("-", "s3://aaa"), "names no key"),
+        (("s3://aaa", here), "names no key"),
         (("s3:///k", here), "names no bucket"),
-        (("s3://a/..", f"{tmp_path}/"), "no name"),
-        (("s3://a/b", tmp_path / "absent" / "b"), "no such directory"),
-        (("s3://a/b", "-"), "--json"),
+        (("s3://aaa/..", f"{tmp_path}/"), "no name"),
+        (("s3://aaa/b", tmp_path / "absent" / "b"), "no such directory"),
+        (("s3://aaa/b", "-"), "--json"),
+        ((here, "s3://FILMS!/b"), "no bucket's name"),
     ):
         ran = cp(over_directory, *words)
         assert ran.exit == USAGE and told in ran.json["message"], (words, ran)
@@ -164,6 +165,8 @@ def test_refusals(site: SiteProcess, bucket: str, tmp_path: Path) -> None:
     ):
         ran = cp(site, *words)
         assert (ran.exit, ran.json["error"]) == (REFUSED, code), ran
+        told = "absent: there is no such object" if code == "NoSuchKey" else "causeway bucket create"
+        assert told in ran.json["message"]
     assert target.read_bytes() == b"before"
     assert sorted(tmp_path.iterdir()) == [source, target]
 
