@@ -19,6 +19,7 @@ from rich.text import Text
 
 from chalicelib.cli import cp_up, world
 from chalicelib.cli.command import At, command
+from chalicelib.cli.cp_body import Pipe, Readable
 from chalicelib.cli.cp_down import Receiving
 from chalicelib.cli.cp_names import STREAM, Download, Local, Remote, Upload, parse
 from chalicelib.cli.cp_site import Site
@@ -101,9 +102,9 @@ def _download(at: At, way: Download, ranged: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(local: Local) -> Iterator[tuple[BinaryIO, int | None]]:
+def _reading(local: Local) -> Iterator[tuple[Readable, int | None]]:
     if local.path is None:
-        yield sys.stdin.buffer, None
+        yield Pipe(sys.stdin.buffer), None
         return
     with _files(local.path), local.path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size if local.path.is_file() else None

@@ -19,10 +19,10 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from chalicelib.cli import cp_answer, cp_plain
-from chalicelib.cli.cp_body import Rest, read_up_to
+from chalicelib.cli.cp_body import Readable, Rest, read_up_to
 from chalicelib.cli.cp_names import Remote
 from chalicelib.cli.cp_site import THREADS, Moved, NotOffered, Site, Unreached, told
 from chalicelib.cli.failure import Exit, Failure
@@ -37,7 +37,7 @@ Part = list[bytes]
 
 
 def upload(
-    site: Site, source: BinaryIO, size: int | None, target: Remote, headers: dict[str, str], moved: Moved
+    site: Site, source: Readable, size: int | None, target: Remote, headers: dict[str, str], moved: Moved
 ) -> dict[str, Any]:
     """Copy `source`, of `size` bytes if that is known. What became of it."""
     first = read_up_to(source, ONE_PUT_MAX + 1)
