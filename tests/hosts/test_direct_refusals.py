@@ -230,7 +230,7 @@ def test_a_store_that_takes_unsigned_writes(dynamodb, capfd):
             status, said = ask(site, verb, {"bucket": bucket, "key": "k"})
             assert (501, "NotImplemented") == (status, said["error"]) and "docs/direct.md" in said["message"]
         assert BODY[:9] == s3.get_object(Bucket=bucket, Key="k", Range="bytes=0-8")["Body"].read()
-    assert "store_takes_unsigned_writes" in capfd.readouterr().out
+    assert "store_takes_unsigned_writes" in "".join(capfd.readouterr())
 
 
 def test_no_url_is_told(site, bucket, capfd, caplog):
