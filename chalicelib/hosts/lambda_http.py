@@ -5,7 +5,7 @@ Path    as sent: `path` and `rawPath` are still percent-encoded there. What a RE
         is part of what the client signed: Request.signed_path. An HTTP API decodes paths and is not supported
 Headers the gateway drops some that clients sign; they are put back where the body, or a constant, says
         what they were: a signature over them then still proves that it is so. A signature itself cannot be
-        put back: AWS's notes say that a REST API drops an Authorization header that holds one of Version 4
+        put back: AWS's notes, as remembered, say that a REST API drops an Authorization header that holds one
 Limits  Lambda carries 6 MB of JSON each way, so BODY_BYTES_MAX of a body. A larger answer is never cut
         or turned into a 206 nobody asked for: it is an EntityTooLarge (400, which no client tries again)
         that says how to get the object. HEAD and listings are not touched by this

@@ -15,8 +15,8 @@ Source  API Gateway developer guide: "Amazon API Gateway important notes", "Lamb
         ("actually observed") for REMAPPED, clients' bug reports for the texts of 413.
 Unsure  whether real routing counts empty segments (`/b//k`, `/b/k/`): here they are passed over; whether
         requestContext.path of `/stage` is `/stage` or `/stage/`: here it is as sent; whether Authorization
-        arrives where methods ask for none: AWS's notes say it "is dropped if it contains a Signature
-        Version 4 signature", localstack's tests saw any other value arrive. So there is one of each
+        arrives where methods ask for none: AWS's notes, as remembered, say it is dropped with a
+        Signature Version 4 in it, localstack's tests saw any other value arrive. So there is one of each
 """
 
 import base64

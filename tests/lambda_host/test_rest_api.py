@@ -73,7 +73,7 @@ def test_headers_that_are_dropped(site):
 
 
 def test_signatures_may_be_dropped(site):
-    """ "Important notes": Authorization "is dropped if it contains a Signature Version 4 signature"."""
+    """ "Important notes", as remembered: Authorization is dropped if it holds a Signature Version 4."""
     signed = event_of(site.strict_url, "GET", "/b/k", headers=HEADERS)
     basic = event_of(site.strict_url, "GET", "/b/k", headers={"Authorization": "Basic Zm9v"})
 
