@@ -66,6 +66,7 @@ _GUARDS = {
 }
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 SHA256_BYTES = 32
+ASK_MS = 10_000  # nobody who asks for URLs waits for a store that another has just asked in vain
 _SHA256_CHARS = 44  # of base64; a composite one ends in "-N" and is of no use here
 
 
@@ -248,25 +249,40 @@ class S3Direct:
         client: Callable[[], Any],
         public: Callable[[], Any],
         asked: Callable[[Any, str, str], bool],
+        now_ms: Callable[[], int],
         bucket: str,
         prefix: str = "",
     ) -> None:
         self._client = client
         self._public = public
         self._asked = asked
+        self._now_ms = now_ms
         self._bucket = bucket
         self._prefix = prefix
         self._safe = False
         self._asks = Lock()
+        self._ask_again_ms, self._no_answer = 0, ""
 
     def refuses_unsigned(self) -> bool:
-        """AWS does. Any other store is asked, until it says so; operators mend it while we run."""
+        """AWS does. Others are asked, every ASK_MS until they say so: operators mend it while we run."""
         if self._safe:
             return True
-        with self._asks, _asking(writes=False):
-            client = self._client()
-            self._safe = self._safe or _is_aws(client) or self._asked(client, self._bucket, self._unsigned)
+        with self._asks:
+            if not self._safe and self._now_ms() >= self._ask_again_ms:
+                self._ask()
+            if self._no_answer:
+                raise StoreDown(self._no_answer)
         return self._safe
+
+    def _ask(self) -> None:
+        self._no_answer = ""
+        try:
+            with _asking(writes=False):
+                client = self._client()
+                self._safe = _is_aws(client) or self._asked(client, self._bucket, self._unsigned)
+        except StoreError as problem:
+            self._no_answer = str(problem)
+        self._ask_again_ms = self._now_ms() + ASK_MS
 
     def presign_put(self, block_id: BlockId, size: int, sha256: bytes, expires_s: int) -> Presigned:
         """Length and hash are signed headers, so the store takes no other bytes; what is there stays."""

@@ -21,6 +21,7 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
         return None
     from chalicelib.adapters.s3_blocks import S3Direct, direct_config
     from chalicelib.adapters.s3_unsigned import refuses_unsigned
+    from chalicelib.adapters.system import SystemClock
 
     places = own_places(settings)
     public_endpoint = settings.blocks_public_endpoint or places.bucket_endpoint
@@ -45,6 +46,7 @@ def direct_blocks(settings: Settings) -> DirectBlocks | None:
         lambda: client(places.bucket_endpoint),
         lambda: client(public_endpoint),
         refuses_unsigned,
+        SystemClock().now_ms,
         places.bucket,
         places.bucket_prefix,
     )

@@ -15,12 +15,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from chalicelib.domain import codec
 from chalicelib.domain import stamp as stamps
 from chalicelib.domain.errors import StoreError
 from chalicelib.domain.filing import check_document
 from chalicelib.domain.manifest import Record
 from chalicelib.domain.names import key_hash
 from chalicelib.domain.stamp import Stamp
+from chalicelib.objects import rows
 from chalicelib.ports.site import Site
 
 ROOT = "manifests/"
@@ -69,8 +71,13 @@ def publish_account(site: Site, kind: str, account: str, stamp: Stamp, form: byt
 
 
 def remove(site: Site, bucket_id: str, hashed: str, stamp: str) -> None:
-    """Delete the document of a record that is no longer at the head of its key."""
-    if site.rules.documents:
+    """Delete the document of a record that is no longer at the head of its key, if the head has one: a site
+    writes none of what it was sent, and a key's last document is what its row could be made of again."""
+    form = site.metadata.get([rows.head(bucket_id, hashed)])[0] if site.rules.documents else None
+    if form is None:
+        return
+    head = str(codec.decode_record(form).stamp)
+    if head != stamp and site.blocks.get_document(name(bucket_id, hashed, head)) is not None:
         site.blocks.delete_document(name(bucket_id, hashed, stamp))
 
 

@@ -119,7 +119,7 @@ def _look(site: Site, row: RowId, form: bytes, owes: Owes, report: Report, until
     if upload is not None and not _WHAT[entry.reason](site, entry, upload, owes, report):
         end.append(_again(site, form, until))
     else:
-        if entry.superseded:  # what has the key now is newer, whatever upload it names
+        if entry.superseded:
             documents.remove(site, entry.bucket_id, entry.key_hash, entry.superseded)
         end += _next_step(site, entry, upload) if upload is not None else []
     try:
@@ -133,7 +133,7 @@ def _again(site: Site, form: bytes, until: int) -> Put:
     """The same entry later on: behind all that a run up to `until` looks at, no later than its hold ends."""
     entry = due.decode(form)
     now_ms = max(until, site.clock.now_ms())
-    due_ms = now_ms + min(AGAIN_MS, site.rules.leeway_ms)
+    due_ms = now_ms + max(1, min(AGAIN_MS, site.rules.leeway_ms))
     hold_ends_ms = entry.since_ms + site.rules.gc_hold_ms
     if entry.reason == due.SUPERSEDED and now_ms < hold_ends_ms < due_ms:
         due_ms = hold_ends_ms

@@ -19,7 +19,8 @@ from chalicelib.ports.system import Clock
 
 KEEP_MS = 5000
 HEARD_MS = 15_000  # who answered so lately is not asked whether it is there
-DOWN_MS = 90_000  # until then the next sweep has asked again
+HUNG_MS = 90_000  # a wait in vain is dear: until then the next sweep has asked again
+UNREACHED_MS = 5000  # a connection refused costs next to nothing, and may be a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Contacts:
         self._clock = clock
         self._noted: dict[str, Contact] = {}
         self._heard_ms: dict[str, int] = {}
-        self._down_ms: dict[str, int] = {}
+        self._down_until_ms: dict[str, int] = {}
         self._hung: set[str] = set()
         self._back_ms: dict[str, int] = {}
 
@@ -68,13 +69,13 @@ class Contacts:
         """In this process alone."""
         now_ms = self._clock.now_ms()
         if down:
-            self._down_ms[peer] = now_ms
+            self._down_until_ms[peer] = now_ms + (HUNG_MS if hung else UNREACHED_MS)
             self._heard_ms.pop(peer, None)
             if hung:
                 self._hung.add(peer)
             return
         self._heard_ms[peer] = now_ms
-        self._down_ms.pop(peer, None)
+        self._down_until_ms.pop(peer, None)
         if peer in self._hung:
             self._hung.discard(peer)
             self._back_ms[peer] = now_ms
@@ -88,8 +89,9 @@ class Contacts:
         return self._lately(self._back_ms, peer, HEARD_MS)
 
     def down(self, peer: str) -> bool:
-        """Whether this process waited for it in vain lately, and has not heard of it since."""
-        return self._lately(self._down_ms, peer, DOWN_MS)
+        """Whether this process asked it in vain lately, and has not heard of it since."""
+        left_ms = self._down_until_ms.get(peer, 0) - self._clock.now_ms()
+        return 0 < left_ms <= HUNG_MS  # a clock that was set back says nothing
 
     def _lately(self, times: dict[str, int], peer: str, within_ms: int) -> bool:
         at_ms = times.get(peer)

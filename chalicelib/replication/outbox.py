@@ -258,7 +258,9 @@ class Outbox:
         return True
 
     def drop(self) -> None:
-        """The link was disabled or removed: what it was owed is forgotten; a fullsync brings it back."""
+        """The link was disabled or removed: what it was owed is forgotten; a fullsync brings it back. Marks
+        whose items an earlier version took go too; those of commits under way stay with their items."""
+        marks = list(self._marks())
         page: list[Owing] = []
         for _, owing in list(self.all()):
             page.append(owing)
@@ -266,6 +268,17 @@ class Outbox:
                 self.settle(page)
                 page = []
         self.settle(page)
+        for at in range(0, len(marks), self._metadata.items_max):
+            self._metadata.transact([Delete(row) for row in marks[at : at + self._metadata.items_max]])
+
+    def _marks(self) -> Iterator[RowId]:
+        for shard in range(self._metadata.shards):
+            where, start = pk(self._sink, MARKS, shard), b""
+            while page := self._metadata.scan(
+                Table.OUTBOX, where, start=start, after=bool(start), limit=_PAGE
+            ):
+                yield from (RowId(Table.OUTBOX, where, sk) for sk, _ in page)
+                start = page[-1][0]
 
 
 def unconfirmed(metadata: Metadata, sinks: Iterable[str], bucket_id: str, hashed: str, stamp: str) -> bool:

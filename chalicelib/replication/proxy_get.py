@@ -80,6 +80,7 @@ class ProxyGetBlocks:
                     self._contacts.remember(link.site, down=True, hung=problem.unanswered)
                 self._counters.add("proxy_get_errors_total", link=link.site)
                 continue
+            self._contacts.remember(link.site, down=False)
             asked = (*asked, link.site)
             if body is None:
                 continue

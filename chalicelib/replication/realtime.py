@@ -85,7 +85,7 @@ class Realtime:
         ready, settled = self._ready(due)
         self._outbox.settle(settled)
         progress.done += len(settled)
-        for at, batch in enumerate([[one] for one in ready] if self._back else _batches(ready)):
+        for at, batch in enumerate([[one] for one in ready] if self._back else _in_order(ready)):
             if at and self._late():
                 progress.unfinished = True
                 break
@@ -110,9 +110,12 @@ class Realtime:
         return self._until_ms is not None and self._site.clock.now_ms() >= self._until_ms
 
     def _down(self, problem: StoreError, progress: Progress) -> bool:
-        """Whether the sink does not answer at all; else it is there, but did not take what was sent."""
+        """Whether the sink does not answer at all; else it is there, but did not take what was sent. Who has
+        little time takes a call in vain for the answer; a server asks, or one record the sink hangs on would
+        have its whole batch sent for ever."""
         progress.hung = problem.unanswered
-        progress.down = problem.unreached or problem.unanswered or not self._answers_at_all()
+        in_vain = problem.unreached or (problem.unanswered and self._until_ms is not None)
+        progress.down = in_vain or not self._answers_at_all()
         return progress.down
 
     def _answers_at_all(self) -> bool:
@@ -123,7 +126,9 @@ class Realtime:
         return True
 
     def _send_singly(self, batch: list[tuple[Owing, Delivery]], progress: Progress) -> None:
-        """The sink answers, but not to this batch: find what it chokes on, and delay only that."""
+        """The sink answers, but not to this batch: find what it chokes on, and delay only that. Two calls in
+        vain, one after the other, are a sink that is down; one is, where there is little time."""
+        patience = 1 if self._until_ms is None else 0
         for at, one in enumerate(batch):
             if at and self._late():
                 progress.unfinished = True
@@ -133,10 +138,12 @@ class Realtime:
             except StoreError as problem:
                 progress.failed = _told(problem)
                 self._outbox.retry(one[0], RECORD, progress.failed)
-                if problem.unreached or problem.unanswered:  # each more would be waited for as long
+                patience -= problem.unanswered
+                if problem.unreached or patience < 0:  # each more would be waited for as long
                     progress.down, progress.hung = True, problem.unanswered
                     return
                 continue
+            patience = 1 if self._until_ms is None else 0
             self._take_answers([one], answers, progress)
 
     def _take_answers(
@@ -289,6 +296,12 @@ def _send_block(site: Site, peer: Peer, ref: BlockRef) -> int:
         return len(body)
     finally:
         site.buffers.give(ref.block.size)
+
+
+def _in_order(ready: list[tuple[Owing, Delivery]]) -> list[list[tuple[Owing, Delivery]]]:
+    """What was tried in vain goes in batches of its own, after the others: it keeps none of them waiting."""
+    fresh = [one for one in ready if not one[0].item.tries]
+    return _batches(fresh) + _batches([one for one in ready if one[0].item.tries])
 
 
 def _batches(ready: list[tuple[Owing, Delivery]]) -> list[list[tuple[Owing, Delivery]]]:

@@ -24,6 +24,7 @@ from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
 
 SECRET_CHARS_MIN = 32  # of a link's secret: 128 bits as hex
+SINKS_MAX = 40
 FULLSYNC_INTERVAL_MIN_MS = 10 * 1000
 
 
@@ -62,6 +63,7 @@ def connect(node: Node, wanted: Wanted) -> Link:
         raise InvalidRequest("a site cannot be linked to itself")
     if len(wanted.secret) < SECRET_CHARS_MIN:
         raise InvalidRequest(f"a link's secret has at least {SECRET_CHARS_MIN} characters")
+    _check_room(node, wanted)
     secret = node.site.vault.wrap(wanted.secret, link_context(wanted.site))
     link = _linked(node.links.read().by_site.get(wanted.site), wanted, secret, public_key)
     if wanted.prove:
@@ -72,6 +74,15 @@ def connect(node: Node, wanted: Wanted) -> Link:
         by_site[wanted.site] = _linked(by_site.get(wanted.site), wanted, secret, public_key)
 
     return node.links.change(save).by_site[wanted.site]
+
+
+def _check_room(node: Node, wanted: Wanted) -> None:
+    """A record owes each sink two rows of the one transaction that DynamoDB takes a hundred of."""
+    sinks = {link.site for link in node.links.read().by_site.values() if link.sink} | {wanted.site}
+    if wanted.sink and len(sinks) > SINKS_MAX:
+        raise InvalidRequest(
+            f"a site has at most {SINKS_MAX} sinks: link {wanted.site} to one of them, which hands it on"
+        )
 
 
 def _linked(known: Link | None, wanted: Wanted, secret: bytes, public_key: bytes) -> Link:

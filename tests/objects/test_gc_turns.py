@@ -143,6 +143,17 @@ def test_an_entry_that_another_run_dealt_with_is_not_put_back(west, photos):
     assert [due.CLOSING] == [entry.reason for entry in entries(west)]
 
 
+def test_no_leeway_at_all(west, photos):
+    """CAUSEWAY_LEEWAY=0s: what is held is put off, by a millisecond at least."""
+    hasty = replace(west, rules=replace(west.rules, leeway_ms=0))
+    put(hasty, photos, "k", LARGE)
+    put(hasty, photos, "k", LARGE)
+
+    report = gc.run(hasty, lambda entry, head: True)
+
+    assert 1 == report.held and [due.SUPERSEDED] == [entry.reason for entry in entries(hasty)]
+
+
 class TestDocuments:
     """The document of what was superseded goes with its blocks; that of the current record never."""
 
@@ -184,3 +195,14 @@ class TestDocuments:
 
         assert self.document(west, old) is None
         assert [] == entries(west)
+
+    def test_the_last_one_of_a_key_stays(self, west, photos):
+        """What came from another site has no document here: then the older one is all there is."""
+        old = put(west, photos, "k", LARGE)
+        put(replace(west, rules=replace(west.rules, documents=False)), photos, "k", LARGE)
+        west.clock.advance(DAY_MS)
+
+        gc.run(west, nobody_waits)
+
+        assert self.document(west, old)
+        assert LARGE == text(west, photos.id, "k")

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.names import key_hash
 from chalicelib.objects import due, rows
-from chalicelib.ports.metadata import Put, RowId, Table
+from chalicelib.ports.metadata import Delete, Put, RowId, Table
 from chalicelib.replication.outbox import MARKS, RECORD, pk
 from tests.builders import HOUR_MS, KIB, Net, put, remove
 
@@ -195,5 +195,19 @@ def test_an_item_knows_its_mark_wherever_it_moves(net, photos, cut):
     outbox.advance(owing)
     (owing,) = (o for stage, o in list(outbox.all()) if o.marked and stage != RECORD)
     outbox.settle([owing])
+
+    assert [] == marks(one)
+
+
+def test_a_mark_whose_item_an_earlier_version_took_goes_with_the_link(net, photos, cut):
+    """It knew of no marks, and settled the item alone."""
+    one = net["a"]
+    put(one.site, photos, "k", BODY)
+    put(one.site, photos, "k", BODY)
+    for _, owing in list(one.outbox("b").all()):
+        one.site.metadata.transact([Delete(owing.row)])
+    assert marks(one)
+
+    one.outbox("b").drop()
 
     assert [] == marks(one)

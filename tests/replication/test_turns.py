@@ -2,6 +2,7 @@
 
 import pytest
 
+from chalicelib.domain import codec
 from chalicelib.replication import realtime
 from chalicelib.replication.outbox import SMALL
 from chalicelib.replication.runs import Phase, State
@@ -140,7 +141,7 @@ def test_blocks_that_the_sink_hangs_on(net, photos, monkeypatch):
     net.called.clear()
     began_ms = net.clock.now_ms()
 
-    step = net["a"].serve_blocks(link_of(net), SMALL)
+    step = net["a"].serve_blocks(link_of(net), SMALL, began_ms + 55_000)
 
     assert step.down and began_ms + VAIN_MS == net.clock.now_ms()
     assert [("a", "b", "wanted")] == net.called
@@ -148,12 +149,55 @@ def test_blocks_that_the_sink_hangs_on(net, photos, monkeypatch):
     assert net["a"].contacts.down("b") and not net["a"].contacts.heard("b")
 
 
+def test_one_record_that_a_sink_hangs_on(net, photos, monkeypatch):
+    """A server's: the others go in the same step, and from then on ahead of it."""
+    for n in range(20):
+        put(net["a"].site, photos, f"k{n}", b"small")
+
+    def choosy(deliveries):
+        return any(codec.decode_record(one.form).key == "k7" for one in deliveries if one.kind == "object")
+
+    hang(net, monkeypatch, "b", verbs=("apply",), choosy=choosy)
+    first = net["a"].serve_records(link_of(net))
+    assert (19, False, True) == (first.done, first.down, first.hung)
+    (left,) = net.owed("a", "b")
+    assert 1 == left[1].tries
+
+    put(net["a"].site, photos, "new", b"small")
+    net.clock.advance(1000)
+    began_ms = net.clock.now_ms()
+    again = net["a"].serve_records(link_of(net))
+    assert 1 == again.done and "new" in keys(net["b"].site, photos.id)
+    assert 2 * VAIN_MS >= net.clock.now_ms() - began_ms
+
+
+def test_a_server_whose_sink_hangs_on_everything(net, photos, monkeypatch):
+    """Two calls in vain after each other are enough; nothing is lost."""
+    for n in range(20):
+        put(net["a"].site, photos, f"k{n}", b"small")
+    hang(net, monkeypatch, "b", verbs=("apply",))
+    began_ms = net.clock.now_ms()
+
+    step = net["a"].serve_records(link_of(net))
+
+    assert step.down and 20 == len(net.owed("a", "b"))
+    assert 3 * VAIN_MS == net.clock.now_ms() - began_ms
+
+
 def test_down_is_forgotten(net):
     """After a while, or when the site is heard of."""
     contacts = net["a"].contacts
-    contacts.note("b", "Unavailable: x", down=True)
+    contacts.note("b", "Unavailable: x", down=True, hung=True)
+    net.clock.advance(89_999)
     assert contacts.down("b")
-    net.clock.advance(90_000)
+    net.clock.advance(1)
+    assert not contacts.down("b")
+    contacts.note("b")
+    net.clock.advance(15_000)
+    contacts.note("b", "Unavailable: x", down=True)  # refused: it may be starting
+    net.clock.advance(4999)
+    assert contacts.down("b")
+    net.clock.advance(1)
     assert not contacts.down("b")
 
     contacts.remember("b", down=True)
