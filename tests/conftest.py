@@ -4,18 +4,15 @@ A service that cannot be had here skips its tests with the reason; with CI=true 
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
-from tests.services.install import Missing, binary, in_ci
+from tests.services.install import binary
+from tests.services.needed import needed
 from tests.services.run import Service
 from tests.services.shared import SharedServices, shared_service
-
-Found = TypeVar("Found")
 
 SERVICES = pytest.StashKey[SharedServices]()
 
@@ -53,31 +50,31 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def minio() -> Service:
     """MinIO, shared by all tests of the run: take buckets of your own names."""
-    return _or_skip(lambda: shared_service("minio"))
+    return needed(lambda: shared_service("minio"))
 
 
 @pytest.fixture(scope="session")
 def dynamodb() -> Service:
     """DynamoDB Local, shared too; `dataclasses.replace(dynamodb, access_key=…)` is an empty one."""
-    return _or_skip(lambda: shared_service("dynamodb"))
+    return needed(lambda: shared_service("dynamodb"))
 
 
 @pytest.fixture(scope="session")
 def moto() -> Service:
     """moto as a server: SQS, KMS, CloudFormation, … Shared by all tests: take names of your own."""
-    return _or_skip(lambda: shared_service("moto"))
+    return needed(lambda: shared_service("moto"))
 
 
 @pytest.fixture(scope="session")
 def mc() -> Path:
     """The path of MinIO's client."""
-    return _or_skip(lambda: binary("mc"))
+    return needed(lambda: binary("mc"))
 
 
 @pytest.fixture(scope="session")
 def rclone() -> Path:
     """The path of rclone."""
-    return _or_skip(lambda: binary("rclone"))
+    return needed(lambda: binary("rclone"))
 
 
 @pytest.fixture(scope="session")
@@ -85,13 +82,4 @@ def lambda_runtime() -> Path:
     """The interpreter of Lambda sandboxes, with awslambdaric."""
     from tests.lambda_host.environment import runtime_python
 
-    return _or_skip(runtime_python)
-
-
-def _or_skip(find: Callable[[], Found]) -> Found:
-    try:
-        return find()
-    except Missing as reason:
-        if in_ci():
-            pytest.fail(str(reason), pytrace=False)
-        pytest.skip(str(reason))
+    return needed(runtime_python)

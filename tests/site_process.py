@@ -25,6 +25,7 @@ from botocore.config import Config
 
 from chalicelib.adapters.dynamodb import create_tables, delete_tables
 from chalicelib.s3.canonical import Credentials, sign
+from tests.command import OK, run
 from tests.hosts.running import Server
 from tests.services.run import Service
 
@@ -318,3 +319,15 @@ def _empty(store: Any, bucket: str) -> None:
     for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", []):
             store.delete_object(Bucket=bucket, Key=entry["Key"])
+
+
+@contextmanager
+def linked_sites(west: Path, east: Path) -> Iterator[tuple[SiteProcess, SiteProcess]]:
+    """west, the primary, and its sink east, each over a directory; connected, nothing enabled."""
+    with (
+        directory_site(west, "west", primary="west") as source,
+        directory_site(east, "east", primary="west") as sink,
+    ):
+        ran = run("connect", "--data", source.data, "--sink-data", sink.data)
+        assert ran.exit == OK, ran
+        yield source, sink

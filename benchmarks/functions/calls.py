@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import statistics
 import time
 from collections import Counter
@@ -27,12 +26,9 @@ from urllib.parse import quote
 import boto3
 import botocore.session
 
-from chalicelib import bootstrap
-from chalicelib.adapters.dynamodb import create_tables, delete_tables
-from chalicelib.replication import setup
-from chalicelib.settings import Settings
 from tests.hosts.fronts import FunctionUrl, through
 from tests.hosts.functions_site import FunctionsSite, on_services
+from tests.hosts.over_tables import link_over_tables, sink_node, sink_places
 from tests.services.run import Service, dynamodb_local, minio_server
 
 KEPT = Path(__file__).with_name("calls.json")
@@ -109,7 +105,9 @@ def count(minio: Service, dynamodb: Service) -> dict[str, Plain]:
             _requests(west, counted)
         with ExitStack() as stack:
             linked = stack.enter_context(on_services("west", minio, dynamodb, CAUSEWAY_PRIMARY="west"))
-            _link(linked, stack.enter_context(_east(minio, dynamodb)))
+            # Over the sink's tables: what the sink's own function would write and read is counted here.
+            places = stack.enter_context(sink_places(minio, dynamodb))
+            link_over_tables(linked.node, sink_node(places), places)
             _linked(linked, minio, counted)
     return counted.found
 
@@ -175,46 +173,6 @@ def _serve(site: FunctionsSite, documents: set[str]) -> None:
 
 def _documents(store: Any, bucket: str) -> set[str]:
     return {one["Key"] for one in store.list_objects_v2(Bucket=bucket, Prefix="manifests/")["Contents"]}
-
-
-@contextmanager
-def _east(minio: Service, dynamodb: Service) -> Iterator[Plain]:
-    name = f"east-{secrets.token_hex(6)}"
-    keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
-    tables = boto3.client("dynamodb", endpoint_url=dynamodb.endpoint, region_name=minio.region, **keys)
-    boto3.client("s3", **minio.boto3_arguments()).create_bucket(Bucket=name)
-    create_tables(tables, name)
-    yield {
-        "dynamodb": {"prefix": name, "region": minio.region, "endpoint": dynamodb.endpoint},
-        "bucket": {"name": name, "region": minio.region, "endpoint": minio.endpoint},
-    }
-    delete_tables(tables, name)
-
-
-def _link(west: FunctionsSite, places: Plain) -> None:
-    """Over the sink's tables: what the sink's own function would write and read is then counted here."""
-    variables = {
-        "CAUSEWAY_SITE": "east",
-        "CAUSEWAY_PRIMARY": "west",
-        "CAUSEWAY_BACKEND": "aws",
-        "CAUSEWAY_MASTER_KEY": secrets.token_hex(32),
-        "CAUSEWAY_BLOCKS_BUCKET": places["bucket"]["name"],
-        "CAUSEWAY_BLOCKS_REGION": places["bucket"]["region"],
-        "CAUSEWAY_BLOCKS_ENDPOINT": places["bucket"]["endpoint"],
-        "CAUSEWAY_DYNAMODB_PREFIX": places["dynamodb"]["prefix"],
-        "CAUSEWAY_DYNAMODB_ENDPOINT": places["dynamodb"]["endpoint"],
-    }
-    east = bootstrap.build_function(Settings.from_environment(variables)).node
-    secret = secrets.token_hex(32)
-    for here, there, more in (
-        (east, west.node, {"source": True, "prove": False}),
-        (west.node, east, {"sink": True, "tables": json.dumps(places)}),
-    ):
-        key = there.site.vault.public_key().hex()
-        endpoint, incarnation = "https://127.0.0.1:9", there.record.incarnation
-        setup.connect(here, setup.Wanted(there.site.id, endpoint, secret, key, incarnation, **more))
-    setup.realtime(west.node, "east", "enable")
-    setup.realtime(west.node, "east", "start")
 
 
 def main() -> None:

@@ -11,13 +11,12 @@ Source   PEP 552, unchecked hash-based pycs; a cold start took 1.5 times as long
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from chalicelib.cli.failure import Exit, Failure
+from chalicelib.cli.deploy_process import finished
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 _READABLE = 0o100644 << 16
@@ -42,13 +41,9 @@ def add_bytecode(path: Path) -> None:
 def _compile(directory: str) -> None:
     """In a process of its own: constants that are sets lie in the order of its hash seed."""
     command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    done = subprocess.run(
+    finished(
+        "what was packaged does not compile",
         [*command, "-s", directory, directory],
-        env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        {"PYTHONHASHSEED": "0", "PATH": os.defpath},
+        Path(directory),
     )
-    if done.returncode:
-        raise Failure(Exit.NO, f"what was packaged does not compile: {done.stdout[-2000:].strip()}")

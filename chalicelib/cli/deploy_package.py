@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.cli.deploy_bytecode import add_bytecode
+from chalicelib.cli.deploy_process import finished
 from chalicelib.cli.deploy_template import FUNCTIONS, TEMPLATES, merge_template, stage_variables
 from chalicelib.cli.failure import Exit, Failure, usage
 
@@ -86,17 +86,12 @@ def package(project: Path, stage: str, out: Path) -> Build:
 
 def _packaged(project: Path, stage: str, out: Path, variables: dict[str, str]) -> Build:
     merge = out / "merge.json"
-    done = subprocess.run(
+    finished(
+        "chalice package failed",
         [sys.executable, "-c", _CHALICE, "package", "--stage", stage, "--merge-template", merge, out],
-        cwd=project,
-        env=_plain_environment() | {"AWS_DEFAULT_REGION": variables["CAUSEWAY_REGION"]},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        _plain_environment() | {"AWS_DEFAULT_REGION": variables["CAUSEWAY_REGION"]},
+        project,
     )
-    if done.returncode:
-        raise Failure(Exit.NO, f"chalice package failed: {done.stdout[-2000:].strip()}")
     merge.unlink()
     build = opened(project, stage, out)
     for path in build.zips:

@@ -25,13 +25,13 @@ Source  DESIGN §1.8, §4; verbs of riak-repl (research/riakcs.md §1.7).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from chalicelib.domain.errors import StoreError
 from chalicelib.hosts.failed import Failed
+from chalicelib.hosts.json_api import Fields, answer, fields_of
 from chalicelib.hosts.lambda_events import run_message
 from chalicelib.objects import accounts
 from chalicelib.objects.errors import InvalidRequest, NoSuchUser, UserAlreadyExists
@@ -47,7 +47,6 @@ from chalicelib.s3.service import S3Service, as_s3_error
 
 PREFIX = "/causeway/admin/"
 BODY_BYTES_MAX = 64 * 1024  # the largest admin request is a link with a CA file's path
-Fields = dict[str, Any]
 
 
 class AdminApi:
@@ -90,7 +89,7 @@ class AdminApi:
             route = self._routes.get((request.method, pattern))
             if route is None:
                 raise errors.MethodNotAllowed("The admin API has no such method and path.")
-            return _json(200, route(name, fields))
+            return answer(200, route(name, fields))
         except Exception as problem:  # noqa: BLE001 - an administrator gets an answer too
             return self._failure(problem)
 
@@ -98,27 +97,19 @@ class AdminApi:
         caller, identity = self._service.authenticate(request)
         _require_admin(caller)
         body = receive_small(request, identity, length_max=BODY_BYTES_MAX)
-        if not body:
-            return {}
-        try:
-            fields = json.loads(body)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
-            raise InvalidRequest("send a JSON object")
-        return fields
+        return fields_of(body) if body else {}
 
     def _failure(self, problem: Exception) -> Response:
         if isinstance(problem, NoSuchUser):  # S3 knows no users, so it has no error for these two
             nobody = f"no user has access key {problem}; causeway user list shows them"
-            return _json(404, {"error": "NoSuchUser", "message": nobody})
+            return answer(404, {"error": "NoSuchUser", "message": nobody})
         if isinstance(problem, UserAlreadyExists):
-            return _json(409, {"error": "UserAlreadyExists", "message": str(problem)})
+            return answer(409, {"error": "UserAlreadyExists", "message": str(problem)})
         failure = as_s3_error(problem)
         told = isinstance(problem, (StoreError, errors.S3Error, InvalidRequest)) and str(problem)
         if isinstance(failure, errors.InternalError):
             self._node.site.log.event("admin_request_failed", problem=repr(problem)[:300])
-        return _json(failure.status, {"error": failure.code, "message": told or failure.message})
+        return answer(failure.status, {"error": failure.code, "message": told or failure.message})
 
     # ------------------------------------------------------------------- site
 
@@ -275,9 +266,3 @@ def _bucket(bucket: Any) -> Fields:
         "state": bucket.state,
         "created_ms": bucket.created_ms,
     }
-
-
-def _json(status_: int, value: Any) -> Response:
-    body = json.dumps(value).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    return Response(status_, headers, body)

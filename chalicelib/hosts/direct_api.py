@@ -22,12 +22,12 @@ Source  docs/direct.md; objects/direct_put.py, direct_get.py.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from chalicelib.domain.errors import StoreError
+from chalicelib.hosts.json_api import Fields, answer, fields_of
 from chalicelib.objects import direct_get, direct_put, get, multipart
 from chalicelib.objects.commit import OpenBucket
 from chalicelib.objects.errors import InvalidRequest, ObjectsError, PreconditionFailed
@@ -47,7 +47,6 @@ from chalicelib.s3.stored import put_request
 PREFIX = "/causeway/direct/"
 BODY_BYTES_MAX = 1024 * 1024  # 10,000 parts by number and ETag
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-Fields = dict[str, Any]
 
 
 class DirectApi:
@@ -75,14 +74,14 @@ class DirectApi:
                 raise errors.MethodNotAllowed("The direct API has no such method and path.")
             if identity.mode is not PayloadMode.SIGNED:  # or whoever saw the request could send another body
                 raise errors.AccessDenied("Sign the body: x-amz-content-sha256 is its SHA-256 here.")
-            fields = _fields(receive_small(request, identity, length_max=BODY_BYTES_MAX))
+            fields = fields_of(receive_small(request, identity, length_max=BODY_BYTES_MAX))
             if self._site.read_only and name != "read":
                 raise errors.AccessDenied(
                     f"Site {self._site.id} is read-only: write at the site it is a copy of."
                 )
             bucket = caller.bucket(names.check_bucket(_text(fields, "bucket")))
             key = names.check_key(_text(fields, "key"))
-            return _json(200, verb(caller, bucket, key, fields))
+            return answer(200, verb(caller, bucket, key, fields))
         except Exception as problem:  # noqa: BLE001 - a client gets an answer
             return self._failure(problem)
 
@@ -93,7 +92,7 @@ class DirectApi:
         if isinstance(problem, StoreError):  # in words of the store's, which are not for clients
             self._site.log.event("direct_request_failed", level="error", problem=str(problem)[:300])
         told = isinstance(problem, ObjectsError) and failure.status != 404 and str(problem)
-        return _json(failure.status, {"error": failure.code, "message": told or failure.message})
+        return answer(failure.status, {"error": failure.code, "message": told or failure.message})
 
     # ----------------------------------------------------------------- upload
 
@@ -182,16 +181,6 @@ def _located(one: direct_get.Located) -> Fields:
 # ------------------------------------------------------------------------------------ what was asked
 
 
-def _fields(body: bytes) -> Fields:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise InvalidRequest("send a JSON object")
-    return fields
-
-
 def _text(fields: Fields, name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value or not _sendable(value):
@@ -257,13 +246,3 @@ def _request(caller: Caller, key: str, fields: Fields, attributes: Attributes) -
         raise errors.NotImplemented("if_none_match: only * is")
     conditions = WriteConditions(if_match=if_match, if_none_match=if_none_match == "*")
     return put_request(key, caller.user.id, attributes, conditions)
-
-
-def _json(status: int, value: Fields) -> Response:
-    body = json.dumps(value).encode()
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),  # URLs are permissions
-        ("Content-Length", str(len(body))),
-    ]
-    return Response(status, headers, body)

@@ -23,7 +23,7 @@ from chalicelib.cli.cp_up import Sending, upload
 from chalicelib.cli.failure import Exit, Failure
 from chalicelib.cli.place import Place, make
 from chalicelib.settings import Settings
-from tests.hosts.test_cli import NO, OK, REFUSED, Ran, run
+from tests.command import NO, OK, REFUSED, Ran, run
 
 BLOCK = b"z" * 1000
 LARGE = b"q" * 5_000_001

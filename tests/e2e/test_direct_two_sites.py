@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import run
 from tests.e2e.conftest import OpenSite
 from tests.e2e.linked import connect, fullsync, switch, wait_caught_up, wait_until
-from tests.hosts.test_cli import run
 
 MIB = 1 << 20
 BODY = os.urandom(40 * MIB + 5)

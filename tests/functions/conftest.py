@@ -1,12 +1,13 @@
 """One deployed site a pytest worker, and its fronts: a REST API below its stage, and a Function URL."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.clients.conftest import new_bucket
+from tests.clients.conftest import bucket, s3
 from tests.lambda_host.deployed import DeployedSite, FrontSite, deployed
+
+__all__ = ["bucket", "s3"]
 
 FRONTS = ("rest", "url")  # "domain" is the first without a stage: tests of paths and signatures take it too
 
@@ -28,17 +29,3 @@ def functions(request: pytest.FixtureRequest) -> Iterator[DeployedSite]:
 def site(request: pytest.FixtureRequest, functions: DeployedSite) -> FrontSite:
     """The site through one of its fronts."""
     return functions.front(request.param)
-
-
-@pytest.fixture
-def s3(site: FrontSite) -> Iterator[Any]:
-    """A boto3 client of the administrator."""
-    client = site.boto3()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def bucket(s3: Any) -> str:
-    """A new bucket."""
-    return new_bucket(s3)

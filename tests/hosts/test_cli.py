@@ -7,46 +7,22 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from chalicelib.cli import fullsync
 from chalicelib.cli.main import app
 from chalicelib.settings import Settings
+from tests.command import NO, OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
 from tests.site_process import SiteProcess, directory_site
-
-OK, NO, USAGE, UNREACHABLE, REFUSED = range(5)
-NO_SITE = {"AWS_ENDPOINT_URL": None, "CAUSEWAY_DATA": None}
-
-
-@dataclass
-class Ran:
-    """How a command ended."""
-
-    exit: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def run(*arguments: object, **environment: str | None) -> Ran:
-    """One command line, in this process."""
-    told = [str(argument) for argument in arguments]
-    result = CliRunner().invoke(app, told, env=NO_SITE | environment, catch_exceptions=False)
-    return Ran(result.exit_code, result.stdout, result.stderr)
 
 
 def leaves(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -70,12 +46,6 @@ def west(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
 def east(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
     with directory_site(tmp_path_factory.mktemp("east"), "east", primary="west") as site:
         yield site
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # ------------------------------------------------------------------------------------------ help

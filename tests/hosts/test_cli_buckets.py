@@ -5,18 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts.test_cli import OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
-from tests.site_process import SiteProcess, directory_site
+from tests.command import OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
+from tests.site_process import SiteProcess, linked_sites
 
 
 @pytest.fixture(scope="module")
 def west(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
     """The source of east."""
-    with (
-        directory_site(tmp_path_factory.mktemp("west"), "west", primary="west") as site,
-        directory_site(tmp_path_factory.mktemp("east"), "east", primary="west") as east,
-    ):
-        assert run("connect", "--data", site.data, "--sink-data", east.data).exit == OK
+    with linked_sites(tmp_path_factory.mktemp("west"), tmp_path_factory.mktemp("east")) as (site, _):
         yield site
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.test_cli import NO, OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
-from tests.site_process import SiteProcess, directory_site
+from tests.command import NO, OK, REFUSED, UNREACHABLE, USAGE, closed_port, run
+from tests.site_process import SiteProcess, linked_sites
 
 Sites = tuple[SiteProcess, SiteProcess]
 
@@ -14,12 +14,8 @@ Sites = tuple[SiteProcess, SiteProcess]
 @pytest.fixture(scope="module")
 def linked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     """west, and its sink east."""
-    with (
-        directory_site(tmp_path_factory.mktemp("west"), "west", primary="west") as west,
-        directory_site(tmp_path_factory.mktemp("east"), "east", primary="west") as east,
-    ):
-        assert run("connect", "--data", west.data, "--sink-data", east.data).exit == OK
-        yield west, east
+    with linked_sites(tmp_path_factory.mktemp("west"), tmp_path_factory.mktemp("east")) as sites:
+        yield sites
 
 
 @pytest.mark.parametrize("words", [("start",), ("start", "--wait"), ("status",), ("interval", "1h")])
@@ -72,9 +68,8 @@ def test_keys_that_were_taken_away(linked: Sites, tmp_path: Path) -> None:
 
 def test_a_fullsync_whose_sink_is_down(tmp_path: Path) -> None:
     """It says so at once, and ends when it has waited long enough."""
-    with directory_site(tmp_path / "west", "west", primary="west") as west:
-        with directory_site(tmp_path / "east", "east", primary="west") as east:
-            assert run("connect", "--data", west.data, "--sink-data", east.data).exit == OK
+    with linked_sites(tmp_path / "west", tmp_path / "east") as (west, east):
+        east.stop()
         ran = run("fullsync", "start", "east", "--wait", "--give-up", "1", "--data", west.data)
         stood = run("status", "--data", west.data)
         told = run("status", "--data", west.data, "--json")

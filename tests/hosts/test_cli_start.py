@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.hosts.test_cli import NO, OK, USAGE, closed_port, run
+from tests.command import NO, OK, USAGE, closed_port, run
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:

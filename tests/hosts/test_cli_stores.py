@@ -10,7 +10,7 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import delete_tables
 from chalicelib.settings import Settings
-from tests.hosts.test_cli import NO, OK, UNREACHABLE, USAGE, closed_port, run
+from tests.command import NO, OK, UNREACHABLE, USAGE, closed_port, run
 from tests.site_process import SiteProcess, variables
 
 

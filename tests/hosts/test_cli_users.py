@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts.test_cli import OK, REFUSED, run
+from tests.command import OK, REFUSED, run
 from tests.site_process import SiteProcess, directory_site
 
 

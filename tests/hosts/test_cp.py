@@ -23,7 +23,7 @@ from chalicelib.cli.cp_site import Site, Unreached
 from chalicelib.cli.cp_up import upload
 from chalicelib.cli.failure import Exit, Failure
 from chalicelib.cli.place import of_data
-from tests.hosts.test_cli import NO_SITE, OK, REFUSED, UNREACHABLE, USAGE, Ran, closed_port, run
+from tests.command import NO_SITE, OK, REFUSED, UNREACHABLE, USAGE, Ran, closed_port, run
 from tests.services.run import Service
 from tests.site_process import SiteProcess, aws_site, directory_site
 

@@ -14,9 +14,9 @@ from chalicelib.hosts.failed import LETTERS_MAX, Failed
 from chalicelib.objects.errors import InvalidRequest
 from chalicelib.ports.queues import NO_QUEUES, Queues
 from tests.builders import Net, inner_blocks, put
+from tests.command import NO, OK, REFUSED, USAGE, run
 from tests.conformance.queues import received
 from tests.hosts.s3_events import SMALL, s3_event
-from tests.hosts.test_cli import NO, OK, REFUSED, USAGE, run
 from tests.queues import MemoryQueue
 from tests.site_process import directory_site
 

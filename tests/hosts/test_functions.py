@@ -1,19 +1,15 @@
 """The functions as app.py binds them, MinIO's notifications, and a record's whole way to the other site."""
 
-import dataclasses
 import json
 import queue
-import secrets
 import threading
 import time
 from contextlib import suppress
 from unittest.mock import patch
 
-import boto3
 import pytest
 
 from chalicelib import bootstrap
-from chalicelib.adapters.dynamodb import create_tables, delete_tables
 from chalicelib.domain.errors import Unavailable
 from chalicelib.hosts.minio_events import listening
 from chalicelib.objects import accounts
@@ -23,6 +19,7 @@ from chalicelib.settings import Settings
 from tests.builders import put, text
 from tests.hosts.fronts import FunctionUrl, through
 from tests.hosts.functions_site import on_moto, on_services
+from tests.hosts.over_tables import link_over_tables, sink_node, sink_places
 from tests.hosts.s3_events import SMALL, Told, document, s3_event
 
 
@@ -97,59 +94,15 @@ def east_places(minio, dynamodb, monkeypatch):
     """Tables and a bucket of another site, as a link describes them."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
-    name = f"east-{secrets.token_hex(6)}"
-    same = dataclasses.replace(minio, endpoint=dynamodb.endpoint)  # one identity, as on AWS
-    tables = boto3.client("dynamodb", **same.boto3_arguments())
-    boto3.client("s3", **minio.boto3_arguments()).create_bucket(Bucket=name)
-    create_tables(tables, name)
-    yield {
-        "dynamodb": {"prefix": name, "region": minio.region, "endpoint": dynamodb.endpoint},
-        "bucket": {"name": name, "region": minio.region, "endpoint": minio.endpoint},
-    }
-    delete_tables(tables, name)
-
-
-def east_node(places):
-    """The other site, as its own functions would wire it."""
-    variables = {
-        "CAUSEWAY_SITE": "east",
-        "CAUSEWAY_PRIMARY": "west",
-        "CAUSEWAY_BACKEND": "aws",
-        "CAUSEWAY_MASTER_KEY": secrets.token_hex(32),
-        "CAUSEWAY_BLOCKS_BUCKET": places["bucket"]["name"],
-        "CAUSEWAY_BLOCKS_REGION": places["bucket"]["region"],
-        "CAUSEWAY_BLOCKS_ENDPOINT": places["bucket"]["endpoint"],
-        "CAUSEWAY_DYNAMODB_PREFIX": places["dynamodb"]["prefix"],
-        "CAUSEWAY_DYNAMODB_ENDPOINT": places["dynamodb"]["endpoint"],
-    }
-    return bootstrap.build_function(Settings.from_environment(variables)).node
-
-
-def link_over_tables(west, east, places):
-    """west streams into east's tables; nobody answers at east's endpoint."""
-    secret = secrets.token_hex(32)
-    for here, there, more in (
-        (east, west, {"source": True, "prove": False}),
-        (west, east, {"sink": True, "tables": json.dumps(places)}),
-    ):
-        wanted = setup.Wanted(
-            there.site.id,
-            "https://127.0.0.1:9",
-            secret,
-            there.site.vault.public_key().hex(),
-            there.record.incarnation,
-            **more,
-        )
-        setup.connect(here, wanted)
-    setup.realtime(west, "east", "enable")
-    setup.realtime(west, "east", "start")
+    with sink_places(minio, dynamodb) as places:
+        yield places
 
 
 def test_from_put_to_the_other_site(minio, dynamodb, east_places):
     """A PUT through west's function, MinIO's own notification through its handler, over east's tables;
     what was there before comes by the scheduled fullsync."""
     with on_services("west", minio, dynamodb, CAUSEWAY_PRIMARY="west") as west:
-        east = east_node(east_places)
+        east = sink_node(east_places)
         link_over_tables(west.node, east, east_places)
         heard_ = Heard(bootstrap.document_events(Settings.read()), west.node.site)
         s3 = through(FunctionUrl(), west.url, *west.keys, west.region)

@@ -2,18 +2,16 @@
 
 import json
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
-from typer.testing import CliRunner
 
-from chalicelib.cli.main import app
+from tests import command
+from tests.command import Ran
 from tests.lambda_host.packaging import ROOT
 from tests.services.run import Service
 
-OK, NO, USAGE, UNREACHABLE, REFUSED = range(5)
 CLEAN = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -26,24 +24,9 @@ CLEAN = {
 REGION = "us-west-2"
 
 
-@dataclass
-class Ran:
-    """How a command ended."""
-
-    exit: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 def run(*arguments: object, **environment: str | None) -> Ran:
     """One `causeway deploy …`, in this process."""
-    told = ["deploy", *map(str, arguments)]
-    result = CliRunner().invoke(app, told, env=CLEAN | environment, catch_exceptions=False)
-    return Ran(result.exit_code, result.stdout, result.stderr)
+    return command.run("deploy", *arguments, **CLEAN | environment)
 
 
 def ask(server: Service, path: str, **fields: Any) -> None:

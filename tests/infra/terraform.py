@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from chalicelib.cli.deploy_package import opened
 from chalicelib.cli.deploy_terraform import variables
 from tests.infra.provider_schema import schemas
 from tests.infra.stand_in_provider import StandIn
 from tests.lambda_host.packaging import ROOT, Package
-from tests.services.install import Missing, binary, in_ci, provider_package
+from tests.services.install import binary, provider_package
+from tests.services.needed import needed
 
 MODULE = ROOT / "infra" / "terraform"
 _DECLARED = re.compile(r'^(resource|data) "(\w+)"', re.M)
@@ -40,15 +39,9 @@ class Made:
     values: dict[str, Any]
 
 
-def needed() -> None:
+def wanted() -> None:
     """Skips the test that calls this where terraform or the schema cannot be had; in CI it fails."""
-    try:
-        binary("terraform")
-        provider_package()
-    except Missing as reason:
-        if in_ci():
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
+    needed(lambda: (binary("terraform"), provider_package()))
 
 
 def types() -> set[str]:

@@ -11,7 +11,8 @@ import yaml
 
 from tests.infra.translated import translated
 from tests.lambda_host.packaging import ROOT, Package
-from tests.services.install import Missing, checkov, in_ci
+from tests.services.install import checkov
+from tests.services.needed import needed
 
 CONFIG = ROOT / "infra" / "checkov.yaml"
 
@@ -19,12 +20,7 @@ CONFIG = ROOT / "infra" / "checkov.yaml"
 @pytest.fixture(scope="module")
 def failed(west: Package, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Check → resources that fail it, with no exception made."""
-    try:
-        program = checkov()
-    except Missing as reason:
-        if in_ci():
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
+    program = needed(checkov)
     directory = tmp_path_factory.mktemp("checkov")
     (directory / "packaged.json").write_text(json.dumps(west.template))
     (directory / "translated.json").write_text(json.dumps(translated(west)))

@@ -7,7 +7,8 @@ import yaml
 
 from tests.infra.terraform import MODULE, copied
 from tests.infra.test_checkov import run_checkov
-from tests.services.install import Missing, checkov, in_ci
+from tests.services.install import checkov
+from tests.services.needed import needed
 
 CONFIG = MODULE / "checkov.yaml"
 
@@ -15,12 +16,7 @@ CONFIG = MODULE / "checkov.yaml"
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Checks that fail, with no exception made."""
-    try:
-        program = checkov()
-    except Missing as reason:
-        if in_ci():
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
+    program = needed(checkov)
     directory = copied(tmp_path_factory.mktemp("checkov"))
     (directory / CONFIG.name).unlink()
     told = run_checkov(program, directory, "terraform")

@@ -10,19 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.deploying import (
-    CLEAN,
-    OK,
-    REFUSED,
-    REGION,
-    UNREACHABLE,
-    USAGE,
-    change,
-    client,
-    make,
-    on,
-    run,
-)
+from tests.command import OK, REFUSED, UNREACHABLE, USAGE
+from tests.infra.deploying import CLEAN, REGION, change, client, make, on, run
 from tests.infra.translated import ZIPS_BUCKET
 from tests.lambda_host.packaging import ROOT, Package
 from tests.services.run import Service

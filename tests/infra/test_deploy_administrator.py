@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from tests.infra.deploying import OK, REFUSED, REGION, USAGE, Ran, run
+from tests.command import OK, REFUSED, USAGE
+from tests.infra.deploying import REGION, Ran, run
 from tests.lambda_host.deployed import DeployedSite, deployed
 from tests.lambda_host.invoke_api import InvokeApi
 from tests.lambda_host.packaging import ROOT

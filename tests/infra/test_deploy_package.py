@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.deploying import NO, OK, REGION, USAGE, run
+from tests.command import NO, OK, USAGE
+from tests.infra.deploying import REGION, run
 from tests.lambda_host.packaging import ROOT, Package, _layer_place
 
 

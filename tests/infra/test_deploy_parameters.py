@@ -7,7 +7,8 @@ import pytest
 from chalicelib.cli.deploy_parameters import checked, made_with
 from chalicelib.cli.deploy_template import merge_template
 from chalicelib.cli.failure import Failure
-from tests.infra.deploying import USAGE, run
+from tests.command import USAGE
+from tests.infra.deploying import run
 from tests.lambda_host.packaging import ROOT, Package
 
 TEMPLATE = merge_template(ROOT, "west")

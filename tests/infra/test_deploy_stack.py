@@ -14,7 +14,8 @@ from botocore.stub import ANY, Stubber
 from chalicelib.cli import deploy_stack
 from chalicelib.cli.deploy_stack import Proposal, Stack
 from chalicelib.cli.failure import Exit, Failure
-from tests.infra.deploying import REFUSED, REGION, run
+from tests.command import REFUSED
+from tests.infra.deploying import REGION, run
 from tests.lambda_host.packaging import ROOT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

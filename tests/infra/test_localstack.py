@@ -16,7 +16,8 @@ import pytest
 from localstack_client.session import Session
 
 from chalicelib.ports.metadata import Table
-from tests.infra.deploying import OK, run
+from tests.command import OK
+from tests.infra.deploying import run
 from tests.lambda_host.packaging import ROOT, Package
 
 VARIABLE = "CAUSEWAY_TEST_LOCALSTACK"

@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.cli.deploy_template import FUNCTIONS
 from tests.infra.roles import Says, says, statements
-from tests.infra.terraform import Made, applied, needed
+from tests.infra.terraform import Made, applied, wanted
 from tests.infra.test_roles import GOLDEN, SINK
 from tests.infra.translated import resolved
 from tests.lambda_host.packaging import Package
@@ -27,7 +27,7 @@ ASKS = {"alarm_email": "on-call@example.com", "api_logs": "make-role"}
 @pytest.fixture(scope="module")
 def terraform(west: Package, tmp_path_factory: pytest.TempPathFactory) -> list[Made]:
     """What Terraform makes."""
-    needed()
+    wanted()
     return applied(tmp_path_factory.mktemp("parity"), west, **ASKS)
 
 

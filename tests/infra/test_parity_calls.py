@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.cli.deploy_template import FUNCTIONS
-from tests.infra.terraform import Made, applied, needed
+from tests.infra.terraform import Made, applied, wanted
 from tests.infra.translated import resolved, translated
 from tests.lambda_host.packaging import Package
 from tests.lambda_host.template import ACCOUNT
@@ -19,7 +19,7 @@ TOPIC = f"arn:aws:sns:us-west-2:{ACCOUNT}:causeway-west-alarms"
 @pytest.fixture(scope="module")
 def terraform(west: Package, tmp_path_factory: pytest.TempPathFactory) -> list[Made]:
     """What Terraform makes."""
-    needed()
+    wanted()
     return applied(tmp_path_factory.mktemp("parity"), west, **ASKS)
 
 

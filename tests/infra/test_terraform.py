@@ -14,7 +14,7 @@ import pytest
 from chalicelib.cli.deploy_template import FUNCTIONS
 from chalicelib.cli.deploy_terraform import VARIABLES_FILE
 from chalicelib.ports.metadata import Table
-from tests.infra.terraform import MODULE, Refused, applied, copied, made, needed, run, said_by_package
+from tests.infra.terraform import MODULE, Refused, applied, copied, made, run, said_by_package, wanted
 from tests.lambda_host.packaging import Package
 from tests.services.install import binary
 
@@ -24,7 +24,7 @@ VALIDATE = ["validate", "-json"]
 
 @pytest.fixture(autouse=True)
 def _terraform() -> None:
-    needed()
+    wanted()
 
 
 def test_the_files_are_formatted() -> None:

@@ -114,6 +114,13 @@ def test_a_part_that_failed(west, collector, photos):
     assert text(west, photos.id, "k") == LARGE
 
 
+def gone(west, photos):
+    """The record of an object that was deleted, and its first block."""
+    old = put(west, photos, "k", LARGE)
+    remove(west, photos, "k")
+    return old, next(iter(part_refs(old, old.parts)))
+
+
 def late(west, ref, happens):
     """Keep a block from another site while `happens`, between its two looks."""
     west.blocks._inner.first = happens
@@ -123,9 +130,7 @@ def late(west, ref, happens):
 
 def test_a_block_kept_while_its_upload_is_closed(west, collector, photos):
     """It stays until GC's second look."""
-    old = put(west, photos, "k", LARGE)
-    remove(west, photos, "k")
-    ref = next(iter(part_refs(old, old.parts)))
+    old, ref = gone(west, photos)
 
     late(west, ref, lambda: collect(collector, 1))
 
@@ -137,9 +142,7 @@ def test_a_block_kept_while_its_upload_is_closed(west, collector, photos):
 
 def test_a_block_kept_after_the_second_look(west, collector, photos):
     """It is seen when the row would go: the row stays, the block goes, then the row."""
-    old = put(west, photos, "k", LARGE)
-    remove(west, photos, "k")
-    ref = next(iter(part_refs(old, old.parts)))
+    old, ref = gone(west, photos)
 
     late(west, ref, lambda: collect(collector, 2))
 
@@ -153,9 +156,7 @@ def test_a_block_kept_after_the_second_look(west, collector, photos):
 
 def test_a_block_kept_when_even_the_row_has_gone(west, collector, photos):
     """Whoever filed it has GC come once more: no block without a row, whatever time it took."""
-    old = put(west, photos, "k", LARGE)
-    remove(west, photos, "k")
-    ref = next(iter(part_refs(old, old.parts)))
+    old, ref = gone(west, photos)
 
     late(west, ref, lambda: collect(collector, 3))
 

@@ -6,20 +6,10 @@ from chalicelib.domain.names import key_hash
 from chalicelib.objects import due, rows
 from chalicelib.ports.metadata import Delete, Put, RowId, Table
 from chalicelib.replication.outbox import MARKS, RECORD, pk
-from tests.builders import HOUR_MS, KIB, Net, put, remove
+from tests.builders import HOUR_MS, KIB, put, remove
 
 BODY = b"x" * 100 * KIB
 DAY_MS = 24 * HOUR_MS
-
-
-@pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
-
-
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
 
 
 @pytest.fixture

@@ -6,12 +6,7 @@ import pytest
 
 from chalicelib.objects.errors import InvalidRequest
 from chalicelib.replication import setup, status
-from tests.builders import HOUR_MS, MINUTE_MS, Net
-
-
-@pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
+from tests.builders import HOUR_MS, MINUTE_MS
 
 
 def every(net, interval_ms):

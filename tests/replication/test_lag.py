@@ -15,11 +15,6 @@ def net():
     return Net("a", "b", shards=4).link("a", "b")
 
 
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
 def lag(net):
     """Of b."""
     return status.lag(net["a"], "b")

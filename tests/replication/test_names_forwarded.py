@@ -4,13 +4,6 @@ import pytest
 
 from chalicelib.domain.errors import Conflict, Unavailable
 from chalicelib.objects import accounts
-from tests.builders import Net
-
-
-@pytest.fixture
-def net():
-    """a is the primary and streams to b."""
-    return Net("a", "b").link("a", "b")
 
 
 def create(net, name="photos"):

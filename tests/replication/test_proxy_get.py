@@ -17,16 +17,6 @@ BODY = bytes(range(256)) * 1000  # four blocks
 
 
 @pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
-
-
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
-@pytest.fixture
 def record(net, photos):
     """b has the record of k, and none of its blocks."""
     made = put(net["a"].site, photos, "k", BODY)

@@ -29,11 +29,6 @@ def net(request):
 
 
 @pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
-@pytest.fixture
 def a(net):
     return net["a"].site
 

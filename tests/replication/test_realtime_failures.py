@@ -8,19 +8,9 @@ from chalicelib.domain.errors import Indeterminate, Missing, NoRoom, Refused
 from chalicelib.domain.manifest import BlockId
 from chalicelib.domain.names import key_hash
 from chalicelib.replication.outbox import RETRY_MAX_MS, SMALL
-from tests.builders import MINUTE_MS, Net, inner_blocks, keys, put, text
+from tests.builders import MINUTE_MS, inner_blocks, keys, put, text
 
 BODY = bytes(range(256)) * 1000  # four blocks
-
-
-@pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
-
-
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
 
 
 @pytest.fixture

@@ -42,11 +42,6 @@ def net(request):
 
 
 @pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
-@pytest.fixture
 def record(net, photos):
     """b has the record of k, and none of its blocks."""
     made = direct_put(net["a"].site, photos, "k", BODY)

@@ -9,20 +9,10 @@ from chalicelib.objects.copy import copy_object
 from chalicelib.objects.put import PutRequest
 from chalicelib.replication import status
 from chalicelib.replication.runs import State
-from tests.builders import HOUR_MS, MINUTE_MS, Net, inner_blocks, put, remove, text
+from tests.builders import HOUR_MS, MINUTE_MS, inner_blocks, put, remove, text
 
 BODY = bytes(range(256)) * 1000  # four blocks
 DAY_MS = 24 * HOUR_MS
-
-
-@pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
-
-
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
 
 
 def shown(net, at="a"):

@@ -24,11 +24,6 @@ def net():
     return Net("a", "b", rules=replace(RULES, documents=True)).link("a", "b")
 
 
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
 def sent(net):
     """How many blocks went over."""
     return net["a"].counters.all().get(("blocks_sent_total", "b"), 0)

@@ -11,16 +11,6 @@ from tests.builders import KIB, Net, SetClock, inner_blocks, keys, put, text
 from tests.replication.hung import VAIN_MS, hang, sent, slow
 
 
-@pytest.fixture
-def net():
-    return Net("a", "b").link("a", "b")
-
-
-@pytest.fixture
-def photos(net):
-    return net.make_bucket()
-
-
 def link_of(net, to="b"):
     return net["a"].links.read().get(to)
 
