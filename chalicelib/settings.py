@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chalicelib.domain.filing import BLOCK_BYTES_MAX
+
 PREFIX = "CAUSEWAY_"
 NOT_OURS = "CAUSEWAY_TEST_"  # what test runs tell each other
 MASTER_KEY_DIGITS = 64  # 32 bytes
@@ -196,7 +198,9 @@ class Settings:
     workers: int = _setting(_whole(1, 64), 2)
     threads: int = _setting(_whole(8, 4096), 256)  # connections a worker serves; one thread each
     buffer_bytes: int = _setting(size_in(16 << 20, 64 << 30), 32 << 20)  # of blocks in flight, per process
-    block_size: int = _setting(size_in(64 << 10, 16 << 20), 4 << 20)  # a default block fits a Lambda answer
+    block_size: int = _setting(
+        size_in(64 << 10, BLOCK_BYTES_MAX), 4 << 20
+    )  # a default block fits a Lambda answer
     inline_max: int = _setting(size_in(0, 32 << 10), 0)  # 0: 32 KiB, or 8 KiB on DynamoDB
     leeway: int = _setting(duration_ms, 24 * 3_600_000)
     gc_hold: int = _setting(duration_ms, 7 * 86_400_000)

@@ -9,10 +9,10 @@ import typer
 from chalicelib.cli.command import At, command, noun
 from chalicelib.cli.failure import Exit, Failure, usage
 from chalicelib.cli.output import table
+from chalicelib.domain.account import EVERYWHERE
 from chalicelib.domain.names import bucket_name_problem
 
 app = noun("bucket", "Make and list buckets, and say which sites may hold them.")
-EVERYWHERE = "*"
 
 
 @command(app, "create", "causeway bucket create films --data west", "causeway bucket create films --json")

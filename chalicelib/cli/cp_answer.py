@@ -19,10 +19,9 @@ import re
 from typing import Any
 
 from chalicelib.cli.failure import Exit, Failure
+from chalicelib.domain.filing import BLOCK_BYTES_MAX, PARTS_MAX
 
 Fields = dict[str, Any]
-BLOCK_BYTES_MAX = 16 * 1024 * 1024  # the largest block_size that settings.py lets a site have
-PARTS_MAX = 10_000  # S3's, of one upload
 NUMBER_MAX = 2**63 - 1
 # What presigned PUTs are signed with (adapters/s3_blocks.py): the body's length, type and hashes, the
 # condition that nothing lies there yet, and the store's own x-… headers. Anything else, a cookie, a

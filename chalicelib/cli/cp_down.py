@@ -27,10 +27,11 @@ from typing import Any, BinaryIO
 from blake3 import blake3
 
 from chalicelib.cli import cp_answer
-from chalicelib.cli.cp_answer import BLOCK_BYTES_MAX, nonsense
+from chalicelib.cli.cp_answer import nonsense
 from chalicelib.cli.cp_names import Remote
 from chalicelib.cli.cp_site import THREADS, TRIES, Moved, NotOffered, Site, Unreached, refused, told
 from chalicelib.cli.failure import Exit, Failure
+from chalicelib.domain.filing import BLOCK_BYTES_MAX
 
 RANGE_BYTES = 4 * 1024 * 1024  # of one answer: what a function can give
 _HASHES: dict[str, Callable[[bytes], str]] = {

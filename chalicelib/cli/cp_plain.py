@@ -16,11 +16,11 @@ from chalicelib.cli.cp_body import Rest
 from chalicelib.cli.cp_names import Remote
 from chalicelib.cli.cp_site import Moved, Site, told
 from chalicelib.cli.failure import Failure
+from chalicelib.domain.filing import PARTS_MAX
 
 PART_BYTES = 32 * 1024 * 1024
 PARTS = 2  # on their way at once, while the next is read
 STREAM_STEP = 1000
-_PARTS_MAX = 10_000
 _PART_BYTES_MAX = 5 * 1024**3
 _DOUBLINGS_MAX = 7  # 4 GiB: all in all above S3's 5 TiB
 
@@ -82,4 +82,4 @@ def _in_parts(
 def _part_bytes(number: int, size: int | None) -> int:
     if size is None:
         return PART_BYTES << min(number // STREAM_STEP, _DOUBLINGS_MAX)
-    return min(max(PART_BYTES, -(-size // _PARTS_MAX)), _PART_BYTES_MAX)
+    return min(max(PART_BYTES, -(-size // PARTS_MAX)), _PART_BYTES_MAX)

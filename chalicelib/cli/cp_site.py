@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 import urllib3
 
 from chalicelib.cli.admin_client import NOT_CAUSEWAY, AdminClient
-from chalicelib.cli.cp_answer import BLOCK_BYTES_MAX, Fields, nonsense, upload_headers
+from chalicelib.cli.cp_answer import Fields, nonsense, upload_headers
 from chalicelib.cli.failure import Exit, Failure
 from chalicelib.cli.place import Place
 from chalicelib.domain.endpoints import check_endpoint
+from chalicelib.domain.filing import BLOCK_BYTES_MAX
 
 PATH = "/causeway/direct/"
 TRIES = 5

@@ -6,9 +6,10 @@
 send_records, send_blocks   one bounded step each: what was due, up to a batch; how much was done
 An item leaves the outbox only when the sink has answered that it holds all that was promised.
 A failure moves the item to a later try with the reason; it delays nothing else. A sink that does not answer
-is no item's failure: everything stays due as it is. Which of the two it is, `hello` tells; but where nobody
-answered in time the sink is down without a further question. It may have been what was sent: so a sink that
-is back is sent one record at a time for a while, and the one that it does not answer to is moved.
+is no item's failure: everything stays due as it is. Which of the two it is, `hello` tells; but where there
+is little time (a function) one that did not answer is down without a further question. It may have been what
+was sent: so a sink that is back is sent one record at a time for a while, what it does not answer to is
+moved, and what was tried in vain goes after the rest.
 Source  DESIGN §5 "Realtime"; laws announced, stays home.
 """
 

@@ -24,7 +24,7 @@ from chalicelib.replication.links import Link
 from chalicelib.replication.node import Node
 
 SECRET_CHARS_MIN = 32  # of a link's secret: 128 bits as hex
-SINKS_MAX = 40
+SINKS_MAX = 40  # a record owes each two rows of its transaction, of which DynamoDB takes a hundred
 FULLSYNC_INTERVAL_MIN_MS = 10 * 1000
 
 
@@ -77,7 +77,7 @@ def connect(node: Node, wanted: Wanted) -> Link:
 
 
 def _check_room(node: Node, wanted: Wanted) -> None:
-    """A record owes each sink two rows of the one transaction that DynamoDB takes a hundred of."""
+    """InvalidRequest for one sink too many."""
     sinks = {link.site for link in node.links.read().by_site.values() if link.sink} | {wanted.site}
     if wanted.sink and len(sinks) > SINKS_MAX:
         raise InvalidRequest(
