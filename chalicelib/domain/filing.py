@@ -25,9 +25,7 @@ LISTED_CHARS_MAX = 128  # of an ETag, an owner and a checksum's name: a listing 
 TIME_MS_END = 253_402_300_800_000  # the year 10000: no date of HTTP or S3 goes further
 SIZE_MAX = 2**63 - 1
 PARTS_MAX = 10_000
-BLOCK_BYTES_MAX = (
-    16 * 1024 * 1024
-)  # the largest a site may be set to: what readers are ready to hold
+BLOCK_BYTES_MAX = 16 * 1024 * 1024  # the largest a site may be set to: what readers are ready to hold
 _TOKEN = re.compile(TOKEN)
 _ETAG = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]{0,4})?")
 _CHECKSUMS = frozenset({"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"})
